@@ -1,0 +1,159 @@
+//! What becomes of a batch that was not delivered: again, in halves, or into the failed store.
+
+use std::sync::Arc;
+
+use baikonur_stream::{Batch, Cause, Cursor, FailedRecord, Record, RejectedRecord, SequenceNumber};
+
+use super::{Now, Piece, ShardMachine};
+
+/// The reason of records whose batch failed as often as it may.
+const RETRY_ATTEMPTS_EXHAUSTED: &str = "retry_attempts_exhausted";
+/// The reason of records that became too old to be tried.
+const RECORD_AGE_EXCEEDED: &str = "record_age_exceeded";
+/// The reason of the mark that stands where stored data was damaged.
+const STREAM_DAMAGED: &str = "stream_damaged";
+
+/// A record that a module rejected, for the failed store.
+pub(super) fn kept(rejected: RejectedRecord) -> FailedRecord {
+    FailedRecord {
+        sequence_number: rejected.sequence_number,
+        sub_sequence: rejected.sub_sequence,
+        event_index: rejected.event_index,
+        arrival: rejected.arrival,
+        partition_key: rejected.partition_key,
+        reason: rejected.reason,
+        detail: rejected.detail,
+        data: rejected.data,
+    }
+}
+
+fn given_up(record: &Record, reason: &str, detail: &str) -> FailedRecord {
+    FailedRecord {
+        sequence_number: record.sequence_number,
+        sub_sequence: 0,
+        event_index: 0,
+        arrival: record.arrival,
+        partition_key: record.partition_key.bytes().clone(),
+        reason: reason.to_owned(),
+        detail: detail.to_owned(),
+        data: record.data.clone(),
+    }
+}
+
+impl ShardMachine {
+    /// The batch was not delivered from `from` on.
+    pub(super) fn failed(
+        &mut self,
+        now: Now,
+        piece: Piece,
+        from: SequenceNumber,
+        cause: Cause,
+        reason: String,
+        failed: Vec<FailedRecord>,
+    ) {
+        let records = &piece.batch.records;
+        // A number outside the batch counts as "nothing was delivered".
+        let inside = from <= piece.batch.last();
+        let done = if inside { records.partition_point(|r| r.sequence_number < from) } else { 0 };
+        if done > 0 {
+            let last = records[done - 1].sequence_number;
+            let failed = failed.into_iter().filter(|r| r.sequence_number < from).collect();
+            self.settle(piece.batch.first(), last, failed);
+        }
+        let rest = &records[done..];
+        match cause {
+            Cause::Destination => {
+                let failures = if done > 0 { 0 } else { piece.failures };
+                self.again(now, rest, failures, &piece, reason);
+            }
+            // Progress was made: the count starts anew, as Lambda's does.
+            Cause::Batch if done > 0 => self.again(now, rest, 0, &piece, reason),
+            Cause::Batch => {
+                let bisect = self.settings.bisect_batch_on_function_error;
+                let most = self.settings.maximum_retry_attempts;
+                if bisect && rest.len() > 1 {
+                    let (one, two) = rest.split_at(rest.len() / 2);
+                    self.push_piece(two, piece.failures, 0);
+                    self.again(now, one, piece.failures, &piece, reason);
+                } else if most.is_some_and(|most| piece.failures >= most) {
+                    self.give_up(rest, RETRY_ATTEMPTS_EXHAUSTED, &reason);
+                } else {
+                    self.again(now, rest, piece.failures + 1, &piece, reason);
+                }
+            }
+        }
+    }
+
+    /// Hands `records`, a part of `piece` or all of it, over again after a pause.
+    fn again(
+        &mut self,
+        now: Now,
+        records: &[Record],
+        failures: u32,
+        piece: &Piece,
+        reason: String,
+    ) {
+        let same = records.len() == piece.batch.records.len();
+        self.push_piece(records, failures, if same { piece.batch.attempt + 1 } else { 0 });
+        self.pause(now, reason);
+    }
+
+    fn push_piece(&mut self, records: &[Record], failures: u32, attempt: u32) {
+        let (shard, records) = (self.shard.clone(), records.to_vec());
+        let batch = Arc::new(Batch { shard, records, attempt });
+        self.pieces.push_front(Piece { batch, failures });
+    }
+
+    /// Puts `records`, at least one, into the failed store and goes on behind them.
+    fn give_up(&mut self, records: &[Record], reason: &str, detail: &str) {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return;
+        };
+        let failed = records.iter().map(|record| given_up(record, reason, detail)).collect();
+        self.settle(first.sequence_number, last.sequence_number, failed);
+    }
+
+    /// Gives up the records of the present piece that are too old; whether there were any.
+    pub(super) fn give_up_expired(&mut self, now: Now) -> bool {
+        let Some(age) = self.settings.maximum_record_age else {
+            return false;
+        };
+        if self.repeat_until.is_some() {
+            // These records may be in an object already: it must be written again as it was.
+            return false;
+        }
+        let Some(piece) = self.pieces.front() else {
+            return false;
+        };
+        let records = &piece.batch.records;
+        let expired = records.partition_point(|r| now.wall.since(r.arrival) > age);
+        if expired == 0 {
+            return false;
+        }
+        let piece = self.pieces.pop_front().expect("seen above");
+        let (old, rest) = piece.batch.records.split_at(expired);
+        if !rest.is_empty() {
+            self.push_piece(rest, piece.failures, piece.batch.attempt);
+        }
+        let detail = format!("the record was not delivered within {} s", age.as_secs());
+        self.give_up(old, RECORD_AGE_EXCEEDED, &detail);
+        true
+    }
+
+    /// Stored bytes cannot be read back: leaves a mark in the failed store and goes on behind them.
+    pub(super) fn skip_damage(&mut self, what: &str, resume: Cursor) {
+        let Some(cursor) = self.cursor.replace(resume) else {
+            return;
+        };
+        self.push_keep(vec![FailedRecord {
+            sequence_number: cursor.from,
+            sub_sequence: 0,
+            event_index: 0,
+            arrival: baikonur_stream::Timestamp::from_seconds(cursor.from.time_seconds()),
+            partition_key: bytes::Bytes::new(),
+            reason: STREAM_DAMAGED.to_owned(),
+            detail: what.to_owned(),
+            data: bytes::Bytes::new(),
+        }]);
+    }
+}

@@ -1,0 +1,108 @@
+//! What a module took without writing it yet: when it is closed, and in which order its
+//! announcement, its failed records and its checkpoint become durable.
+
+use std::time::Duration;
+
+use baikonur_stream::{
+    Batch, Checkpoint, Close, Delivery, FailedRecord, Intent, Outcome, SequenceNumber,
+    ShardProgress,
+};
+
+use super::{Now, ShardMachine, Todo, failure};
+
+/// Failed records that wait for the close of the range they are in; above this the range is closed.
+const FAILED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A range of records that a module holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    first: SequenceNumber,
+    last: SequenceNumber,
+    /// The module wants to be closed now.
+    close_now: bool,
+    /// The module wants to be closed at this monotonic moment.
+    pub(super) deadline: Option<Duration>,
+    /// Records of the range that no retry would help. They are kept at the close and not before,
+    /// so that the failed store, too, gets the same objects when a range is repeated.
+    failed: Vec<FailedRecord>,
+    failed_bytes: usize,
+}
+
+impl Held {
+    /// A range in which nothing is held yet.
+    pub(super) fn new(first: SequenceNumber, last: SequenceNumber) -> Self {
+        Self { first, last, close_now: false, deadline: None, failed: Vec::new(), failed_bytes: 0 }
+    }
+
+    /// Counts records up to `last` in.
+    pub(super) fn take(&mut self, last: SequenceNumber, failed: Vec<FailedRecord>) {
+        self.last = last;
+        self.failed_bytes += failed.iter().map(|record| record.data.len()).sum::<usize>();
+        self.failed.extend(failed);
+    }
+}
+
+impl ShardMachine {
+    /// The module holds `batch`.
+    pub(super) fn hold(&mut self, now: Now, batch: &Batch, close: Close) {
+        let held = self.held.get_or_insert_with(|| Held::new(batch.first(), batch.last()));
+        match close {
+            Close::Now => held.close_now = true,
+            Close::Within(wish) => {
+                let wish = now.monotonic + wish;
+                held.deadline = Some(held.deadline.map_or(wish, |earlier| earlier.min(wish)));
+            }
+        }
+    }
+
+    /// Whether what is held is to be written now.
+    pub(super) fn close_is_due(&self, now: Now) -> bool {
+        let Some(held) = &self.held else { return false };
+        let read_out = self.at_end && self.buffer.is_empty();
+        if let Some(until) = self.repeat_until {
+            let beyond = self.buffer.front().is_some_and(|next| next.sequence_number > until);
+            return held.last >= until || beyond || read_out;
+        }
+        held.close_now
+            || held.failed_bytes > FAILED_BYTES_MAX
+            || held.deadline.is_some_and(|deadline| now.monotonic >= deadline)
+            || read_out
+    }
+
+    /// Announces the objects, then keeps the failed records, then writes.
+    pub(super) fn announce(&mut self, keys: Vec<String>) {
+        let Some(held) = &mut self.held else { return };
+        let failed = std::mem::take(&mut held.failed);
+        let intent = Intent { first: held.first, last: held.last, keys };
+        if self.repeat_until.is_none() {
+            self.push_store(Some(intent));
+        }
+        if !failed.is_empty() {
+            self.push_keep(failed);
+        }
+        self.todo.push_back(Todo::Close);
+    }
+
+    /// The module was asked to write what it holds. A failure is tried again without end: the
+    /// objects are good, it is their destination that is not there.
+    pub(super) fn closed(&mut self, now: Now, delivery: Delivery) {
+        match delivery.outcome {
+            Outcome::Delivered => {
+                self.did_todo();
+                let Some(held) = self.held.take() else { return };
+                let failed: Vec<_> = delivery.rejected.into_iter().map(failure::kept).collect();
+                if !failed.is_empty() {
+                    self.push_keep(failed);
+                }
+                self.repeat_until = None;
+                self.window_since = now.monotonic;
+                let checkpoint = Some(Checkpoint::After(held.last));
+                self.todo.push_back(Todo::Store(ShardProgress { checkpoint, intent: None }));
+            }
+            Outcome::Failed { reason, .. } => _ = self.pause(now, reason),
+            Outcome::Held(_) => {
+                self.pause(now, "the module held on to its objects when closed".to_owned());
+            }
+        }
+    }
+}

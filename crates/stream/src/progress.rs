@@ -1,0 +1,65 @@
+//! Progress: how far a consumer has come in a shard, kept durably.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{ConsumerName, SequenceNumber, ShardAddress};
+
+/// Where a consumer goes on in a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Checkpoint {
+    /// With the first record whose number is this or higher (a start that was fixed, as LATEST is).
+    At(SequenceNumber),
+    /// With the first record after this one.
+    After(SequenceNumber),
+    /// Nowhere: the shard is closed and all of it was delivered.
+    ShardEnd,
+}
+
+/// The announcement of objects that are about to be written (KCL: a pending checkpoint).
+///
+/// While it stands, the records from the checkpoint to `last` go into exactly `keys`: after a crash
+/// the range is read again and the same objects are written again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The first record of the range.
+    pub first: SequenceNumber,
+    /// The last record of the range.
+    pub last: SequenceNumber,
+    /// The objects' keys, in the order of writing.
+    pub keys: Vec<String>,
+}
+
+/// All that is kept for a consumer and a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ShardProgress {
+    /// Where to go on; none when the shard was never started.
+    pub checkpoint: Option<Checkpoint>,
+    /// Objects announced and perhaps written after the checkpoint.
+    pub intent: Option<Intent>,
+}
+
+/// Progress could not be read or stored; the mapping tries again before it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("progress is not available: {0}")]
+pub struct ProgressError(pub String);
+
+/// Where checkpoints and announcements are kept. A success is durable.
+#[async_trait]
+pub trait Progress: Send + Sync + 'static {
+    /// What is kept.
+    async fn load(
+        &self,
+        consumer: &ConsumerName,
+        shard: &ShardAddress,
+    ) -> Result<ShardProgress, ProgressError>;
+
+    /// Replaces what is kept, checkpoint and intent at once.
+    async fn store(
+        &self,
+        consumer: &ConsumerName,
+        shard: &ShardAddress,
+        progress: &ShardProgress,
+    ) -> Result<(), ProgressError>;
+}
