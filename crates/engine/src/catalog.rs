@@ -1,137 +1,80 @@
 //! The catalog: which streams there are. One JSON file, replaced whole at each change.
+//!
+//! ```text
+//! {"crc32c": of the catalog's JSON as written here, "catalog": {
+//!    "last_incarnation": second, never decreasing,
+//!    "streams": {name: {incarnation, retention, hidden_before, shards}}}}
+//! ```
+//! A store without a catalog is refused, not taken for an empty one: every segment in it would belong
+//! to no stream, and retention would delete it.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 
 use baikonur_stream::{
     HashKeyRange, RetentionHours, SequenceNumber, Shard, ShardId, StreamName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
-use crate::disk::Disk;
-use crate::frame::ShardKey;
+use crate::disk::{self, Disk};
 
 const FILE: &str = "catalog.json";
 
 /// What is stored.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Catalog {
     /// The highest incarnation ever given: the next stream gets a higher one.
     last_incarnation: u64,
-    streams: BTreeMap<StreamName, StoredStream>,
+    pub(crate) streams: BTreeMap<StreamName, StoredStream>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct StoredStream {
-    incarnation: u64,
-    retention: RetentionHours,
-    shards: Vec<Shard>,
-}
-
-/// A stream in use. Its retention is read anew at each change: streams are replaced, not mutated.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    pub(crate) name: StreamName,
+/// One stream as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredStream {
     /// The second of its creation, moved up where that was taken: unique over the store's life.
     pub(crate) incarnation: u64,
     pub(crate) retention: RetentionHours,
+    /// Records that arrived before are gone, whatever the retention says now: what had expired
+    /// before the period was made longer stays gone.
+    pub(crate) hidden_before: Timestamp,
     pub(crate) shards: Vec<Shard>,
-    /// Open shards by the start of their range, for routing.
-    routes: Vec<(HashKeyRange, ShardId)>,
-    /// Per shard, by place in `shards`: the counter of the next record, for waiting readers.
-    tips: Arc<BTreeMap<ShardId, watch::Sender<u64>>>,
 }
 
-impl Stream {
-    fn new(name: StreamName, stored: &StoredStream, before: Option<&Self>) -> Self {
-        let mut routes: Vec<_> = stored
-            .shards
-            .iter()
-            .filter(|shard| shard.ending_sequence_number.is_none())
-            .map(|shard| (shard.hash_key_range, shard.id))
-            .collect();
-        routes.sort_by_key(|(range, _)| range.start);
-        let tips = match before {
-            Some(before) => Arc::clone(&before.tips),
-            None => {
-                let tip = |shard: &Shard| (shard.id, watch::Sender::new(0));
-                Arc::new(stored.shards.iter().map(tip).collect())
-            }
-        };
-        Self {
-            name,
-            incarnation: stored.incarnation,
-            retention: stored.retention,
-            shards: stored.shards.clone(),
-            routes,
-            tips,
-        }
-    }
-
-    /// The open shard that owns a hash key.
-    pub(crate) fn route(&self, key: baikonur_stream::HashKey) -> ShardId {
-        let after = self.routes.partition_point(|(range, _)| range.start <= key);
-        // Open shards cover the key space without a gap, so there is one at or below any key.
-        self.routes[after.saturating_sub(1)].1
-    }
-
-    pub(crate) fn shard(&self, id: ShardId) -> Option<&Shard> {
-        self.shards.binary_search_by_key(&id, |shard| shard.id).ok().map(|at| &self.shards[at])
-    }
-
-    pub(crate) fn key(&self, shard: ShardId) -> ShardKey {
-        ShardKey { incarnation: self.incarnation, shard: shard.index() }
-    }
-
-    pub(crate) fn tip(&self, shard: ShardId) -> Option<&watch::Sender<u64>> {
-        self.tips.get(&shard)
-    }
-
-    pub(crate) fn created(&self) -> Timestamp {
-        Timestamp::from_seconds(self.incarnation)
-    }
-
-    /// Records that arrived before this moment are expired.
-    pub(crate) fn trim_horizon(&self, now: Timestamp) -> Timestamp {
-        let hours = u64::from(self.retention.hours());
-        now.minus(std::time::Duration::from_secs(hours * 3600))
-    }
+#[derive(Serialize)]
+struct FileOut<'a> {
+    crc32c: u32,
+    catalog: &'a Catalog,
 }
 
-/// The streams in use, by name.
-pub(crate) type Streams = BTreeMap<StreamName, Arc<Stream>>;
+#[derive(Deserialize)]
+struct FileIn {
+    crc32c: u32,
+    catalog: Catalog,
+}
 
 impl Catalog {
-    /// Reads the catalog; an empty one in a new store.
-    pub(crate) fn load(disk: &dyn Disk) -> io::Result<Self> {
-        let file = match disk.open(FILE, false) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error),
+    /// Reads the catalog; none if there is no such file.
+    pub(crate) fn load(disk: &dyn Disk) -> io::Result<Option<Self>> {
+        let Some(bytes) = disk::read_small(disk, FILE)? else { return Ok(None) };
+        let damaged = |what: String| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{FILE} is damaged: {what}"))
         };
-        let mut bytes = vec![0; file.length()? as usize];
-        file.read_at(&mut bytes, 0)?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{FILE} is damaged: {error}"))
-        })
+        let file: FileIn =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if file.catalog.checksum()? != file.crc32c {
+            return Err(damaged("its checksum does not fit".to_owned()));
+        }
+        Ok(Some(file.catalog))
     }
 
     /// Stores the catalog; durable on return.
     pub(crate) fn store(&self, disk: &dyn Disk) -> io::Result<()> {
-        let bytes = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
-        disk.replace(FILE, &bytes)
+        let file = FileOut { crc32c: self.checksum()?, catalog: self };
+        disk.replace(FILE, &serde_json::to_vec_pretty(&file)?)
     }
 
-    /// The streams as they are used, taking over from `before` what readers wait on.
-    pub(crate) fn streams(&self, before: &Streams) -> Streams {
-        let stream = |(name, stored): (&StreamName, &StoredStream)| {
-            let before = before.get(name).filter(|b| b.incarnation == stored.incarnation);
-            let stream = Stream::new(name.clone(), stored, before.map(|before| &**before));
-            (name.clone(), Arc::new(stream))
-        };
-        self.streams.iter().map(stream).collect()
+    fn checksum(&self) -> io::Result<u32> {
+        Ok(crc32c::crc32c(&serde_json::to_vec(self)?))
     }
 
     /// Adds a stream of `count` shards, created at `now`.
@@ -156,18 +99,15 @@ impl Catalog {
                 ending_sequence_number: None,
             })
             .collect();
-        self.streams.insert(name, StoredStream { incarnation, retention, shards });
-    }
-
-    /// Removes a stream.
-    pub(crate) fn delete(&mut self, name: &StreamName) {
-        self.streams.remove(name);
+        let hidden_before = Timestamp::default();
+        self.streams.insert(name, StoredStream { incarnation, retention, hidden_before, shards });
     }
 
     /// Changes how long a stream keeps records.
-    pub(crate) fn retain(&mut self, name: &StreamName, retention: RetentionHours) {
-        if let Some(stream) = self.streams.get_mut(name) {
-            stream.retention = retention;
+    pub(crate) fn retain(&mut self, name: &StreamName, to: RetentionHours, now: Timestamp) {
+        if let Some(stream) = self.streams.get_mut(name).filter(|s| s.retention != to) {
+            stream.hidden_before = stream.horizon(now);
+            stream.retention = to;
         }
     }
 
@@ -175,5 +115,43 @@ impl Catalog {
     pub(crate) fn open_shards(&self) -> u32 {
         let open = |s: &&Shard| s.ending_sequence_number.is_none();
         self.streams.values().map(|s| s.shards.iter().filter(open).count() as u32).sum()
+    }
+}
+
+impl StoredStream {
+    /// The arrival of the oldest record that may be read at `now`.
+    pub(crate) fn horizon(&self, now: Timestamp) -> Timestamp {
+        let period = std::time::Duration::from_secs(u64::from(self.retention.hours()) * 3600);
+        now.minus(period).max(self.hidden_before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_made_again_within_a_second_or_behind_a_clock_that_stepped_back_is_another_one() {
+        let mut catalog = Catalog::default();
+        let name = StreamName::new("router").unwrap();
+        let mut create = |seconds| {
+            let now = Timestamp::from_seconds(seconds);
+            catalog.create(name.clone(), 1, RetentionHours::MIN, now);
+            catalog.streams.remove(&name).unwrap().incarnation
+        };
+        assert_eq!(
+            [create(1000), create(1000), create(990), create(2000)],
+            [1000, 1001, 1002, 2000]
+        );
+    }
+
+    #[test]
+    fn what_had_expired_stays_gone_when_retention_is_raised() {
+        let mut catalog = Catalog::default();
+        let name = StreamName::new("router").unwrap();
+        let hours = |n: u64| Timestamp::from_seconds(n * 3600);
+        catalog.create(name.clone(), 1, RetentionHours::MIN, hours(0));
+        catalog.retain(&name, RetentionHours::MAX, hours(100));
+        assert_eq!(catalog.streams[&name].horizon(hours(101)), hours(76));
     }
 }

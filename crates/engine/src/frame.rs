@@ -1,22 +1,27 @@
 //! Frames: how things stand in a segment. Each carries its length and a checksum.
 //!
 //! ```text
-//! header   magic u32 · kind u8 · 0 0 0 · body length u32 · crc32c u32 of kind, length and body
+//! header   magic u32 · kind u8 · 0 0 0 · body length u32 ·
+//!          crc32c u32 of segment number u64, offset u64, kind, zeros, body length and body
 //! block    incarnation u64 · shard u32 · first counter u64 · arrival ms u64 · count u32 ·
 //!          count × (key length u16 · data length u32 · key · data)
 //! note     key length u16 · value length u32, or 2^32−1 for a removal · key · value
-//! snapshot count u32 · count × (incarnation u64 · shard u32 · next counter u64) ·
-//!          last arrival ms u64 · count u32 · count × note
-//! commit   group number u64 · offset u64 of the group's first frame
-//! footer   count u32 · count × (incarnation u64 · shard u32 · count u32 ·
-//!          count × (first counter u64 · offset u64 · arrival ms u64 · length u32 · count u32))
+//! snapshot durability u8 · jump u64 ·
+//!          count u32 · count × (incarnation u64 · shard u32 · next counter u64 · last arrival ms u64) ·
+//!          count u32 · count × note
+//! commit   group number u64 · offset u64 of the group's first frame · clean u8
+//! places   incarnation u64 · shard u32 · count u32 · count × place
+//! footer   count u32 · count × (incarnation u64 · shard u32 · first counter u64 · last counter u64 ·
+//!          first arrival ms u64 · last arrival ms u64 · offset u64 and length u32 of its places)
 //! ```
-//! All numbers are little-endian.
+//! All numbers are little-endian. The checksum covers the frame's place, so that a frame copied into
+//! a payload (logs of a log router are full of surprises) is not taken for one when a reader looks
+//! for the next whole frame behind damage.
 
 use baikonur_stream::{PartitionKey, Record, SequenceNumber, Timestamp};
 use bytes::Bytes;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"BKF1");
+pub(crate) const MAGIC: [u8; 4] = *b"BKF1";
 pub(crate) const HEADER: usize = 16;
 
 /// Which stream and shard a block belongs to. The incarnation is the second in which the stream
@@ -34,56 +39,81 @@ pub(crate) enum Kind {
     Note = 2,
     Snapshot = 3,
     Commit = 4,
-    Footer = 5,
+    Places = 5,
+    Footer = 6,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        Some(match byte {
-            1 => Self::Block,
-            2 => Self::Note,
-            3 => Self::Snapshot,
-            4 => Self::Commit,
-            5 => Self::Footer,
-            _ => return None,
-        })
+        let kinds =
+            [Self::Block, Self::Note, Self::Snapshot, Self::Commit, Self::Places, Self::Footer];
+        kinds.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 
-/// Writes a frame whose body `write` appends.
-pub(crate) fn encode(out: &mut Vec<u8>, kind: Kind, write: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    out.extend_from_slice(&MAGIC.to_le_bytes());
-    out.extend_from_slice(&[kind as u8, 0, 0, 0]);
-    out.extend_from_slice(&[0; 8]);
-    write(out);
-    let length = (out.len() - start - HEADER) as u32;
-    out[start + 8..start + 12].copy_from_slice(&length.to_le_bytes());
-    let crc = checksum(&out[start + 4..start + 12], &out[start + HEADER..]);
-    out[start + 12..start + 16].copy_from_slice(&crc.to_le_bytes());
+/// Frames on their way to a place in a segment.
+pub(crate) struct Frames {
+    pub(crate) segment: u64,
+    /// Where the first byte will stand.
+    pub(crate) start: u64,
+    pub(crate) bytes: Vec<u8>,
 }
 
-fn checksum(head: &[u8], body: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(head), body)
+impl Frames {
+    /// Frames that will stand at `start` of a segment, in a buffer that may be used again.
+    pub(crate) fn new(segment: u64, start: u64, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        Self { segment, start, bytes: buffer }
+    }
+
+    /// Where the next frame will stand.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// Adds a frame whose body `write` appends; gives its offset and whole length.
+    pub(crate) fn add(&mut self, kind: Kind, write: impl FnOnce(&mut Vec<u8>)) -> (u64, u32) {
+        let (at, offset) = (self.bytes.len(), self.end());
+        let out = &mut self.bytes;
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&[kind as u8, 0, 0, 0]);
+        out.extend_from_slice(&[0; 8]);
+        write(out);
+        let length = out.len() - at;
+        out[at + 8..at + 12].copy_from_slice(&((length - HEADER) as u32).to_le_bytes());
+        let crc = checksum(self.segment, offset, &out[at + 4..at + 12], &out[at + HEADER..]);
+        out[at + 12..at + 16].copy_from_slice(&crc.to_le_bytes());
+        (offset, length as u32)
+    }
 }
 
-/// The frame's kind and body length, if these 16 bytes can be a header.
+fn checksum(segment: u64, offset: u64, head: &[u8], body: &[u8]) -> u32 {
+    let crc = crc32c::crc32c(&segment.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc, &offset.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc, head);
+    crc32c::crc32c_append(crc, body)
+}
+
+/// The frame's kind and whole length, if these bytes begin with what can be a header.
 pub(crate) fn header(bytes: &[u8]) -> Option<(Kind, usize)> {
     let mut fields = Fields(bytes.get(..HEADER)?);
-    if fields.u32()? != MAGIC {
+    if fields.bytes(4)? != MAGIC {
         return None;
     }
-    let kind = Kind::of(fields.bytes(4)?[0])?;
-    Some((kind, fields.u32()? as usize))
+    let kind = match fields.bytes(4)? {
+        [kind, 0, 0, 0] => Kind::of(*kind)?,
+        _ => return None,
+    };
+    Some((kind, HEADER.checked_add(fields.u32()? as usize)?))
 }
 
-/// The frame at the start of `bytes`: its kind, its body, and its whole length. None if it is not
-/// all there or not what was written.
-pub(crate) fn decode(bytes: &[u8]) -> Option<(Kind, &[u8], usize)> {
+/// The frame at the start of `bytes`, which stand at `offset` of a segment: its kind, its body and
+/// its whole length. None if it is not all there or not what was written.
+pub(crate) fn decode(bytes: &[u8], segment: u64, offset: u64) -> Option<(Kind, &[u8], usize)> {
     let (kind, length) = header(bytes)?;
-    let body = bytes.get(HEADER..HEADER.checked_add(length)?)?;
+    let body = bytes.get(HEADER..length)?;
     let crc = u32::from_le_bytes(bytes[12..16].try_into().ok()?);
-    (checksum(&bytes[4..12], body) == crc).then_some((kind, body, HEADER + length))
+    (checksum(segment, offset, &bytes[4..12], body) == crc).then_some((kind, body, length))
 }
 
 /// Takes little-endian fields off the front; none when too few bytes are left.
@@ -94,6 +124,10 @@ impl<'a> Fields<'a> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.bytes(1).map(|bytes| bytes[0])
     }
 
     pub(crate) fn u16(&mut self) -> Option<u16> {
@@ -107,6 +141,19 @@ impl<'a> Fields<'a> {
     pub(crate) fn u64(&mut self) -> Option<u64> {
         self.bytes(8)?.try_into().ok().map(u64::from_le_bytes)
     }
+
+    pub(crate) fn key(&mut self) -> Option<ShardKey> {
+        Some(ShardKey { incarnation: self.u64()?, shard: self.u32()? })
+    }
+
+    pub(crate) fn timestamp(&mut self) -> Option<Timestamp> {
+        self.u64().map(Timestamp::from_millis)
+    }
+}
+
+pub(crate) fn write_key(out: &mut Vec<u8>, key: ShardKey) {
+    out.extend_from_slice(&key.incarnation.to_le_bytes());
+    out.extend_from_slice(&key.shard.to_le_bytes());
 }
 
 /// The head of a block's body.
@@ -119,11 +166,12 @@ pub(crate) struct BlockHead {
 }
 
 impl BlockHead {
-    const LENGTH: usize = 32;
+    pub(crate) const LENGTH: usize = 32;
+    /// What a record takes beside key and data.
+    pub(crate) const RECORD: usize = 6;
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.key.incarnation.to_le_bytes());
-        out.extend_from_slice(&self.key.shard.to_le_bytes());
+        write_key(out, self.key);
         out.extend_from_slice(&self.first_counter.to_le_bytes());
         out.extend_from_slice(&self.arrival.millis().to_le_bytes());
         out.extend_from_slice(&self.count.to_le_bytes());
@@ -132,9 +180,9 @@ impl BlockHead {
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let mut fields = Fields(body);
         Some(Self {
-            key: ShardKey { incarnation: fields.u64()?, shard: fields.u32()? },
+            key: fields.key()?,
             first_counter: fields.u64()?,
-            arrival: Timestamp::from_millis(fields.u64()?),
+            arrival: fields.timestamp()?,
             count: fields.u32()?,
         })
     }
@@ -142,41 +190,84 @@ impl BlockHead {
 
 /// Appends one record of a block.
 pub(crate) fn write_record(out: &mut Vec<u8>, key: &PartitionKey, data: &[u8]) {
-    // At most 256 characters of at most 4 bytes; payloads are bounded far below 4 GiB by every caller.
-    out.extend_from_slice(&(key.bytes().len() as u16).to_le_bytes());
-    out.extend_from_slice(&(data.len() as u32).to_le_bytes());
+    // A key has at most 256 characters of at most 4 bytes; the engine bounds payloads.
+    let mut lengths = [0; BlockHead::RECORD];
+    lengths[..2].copy_from_slice(&(key.bytes().len() as u16).to_le_bytes());
+    lengths[2..].copy_from_slice(&(data.len() as u32).to_le_bytes());
+    out.extend_from_slice(&lengths);
     out.extend_from_slice(key.bytes());
     out.extend_from_slice(data);
 }
 
-/// The records of a block's body, sharing its bytes. None if it is not a block's body.
-pub(crate) fn records(body: &Bytes) -> Option<Vec<Record>> {
-    let head = BlockHead::read(body)?;
-    let mut at = BlockHead::LENGTH;
-    let mut records = Vec::with_capacity((head.count as usize).min(body.len() / 6));
-    for index in 0..u64::from(head.count) {
-        let mut fields = Fields(body.get(at..)?);
-        let (key, data) = (fields.u16()? as usize, fields.u32()? as usize);
-        let key_at = at + 6;
-        let data_at = key_at + key;
-        at = data_at.checked_add(data)?;
-        if at > body.len() {
+/// The records of a block's body one by one, sharing its bytes.
+pub(crate) struct Records {
+    body: Bytes,
+    head: BlockHead,
+    /// When the shard was created, for the sequence numbers.
+    created_seconds: u64,
+    next: u32,
+    at: usize,
+}
+
+impl Records {
+    /// None if the bytes are no block's body.
+    pub(crate) fn new(body: Bytes, created_seconds: u64) -> Option<Self> {
+        let head = BlockHead::read(&body)?;
+        Some(Self { body, head, created_seconds, next: 0, at: BlockHead::LENGTH })
+    }
+
+    /// The next record's counter and bytes of key and data, without taking it.
+    pub(crate) fn peek(&self) -> Option<(u64, usize)> {
+        if self.next == self.head.count {
             return None;
         }
-        let number = SequenceNumber::new(
-            head.key.incarnation,
-            head.key.shard,
-            head.first_counter.checked_add(index)?,
-            head.arrival.seconds(),
-        );
-        records.push(Record {
-            sequence_number: number,
-            arrival: head.arrival,
-            partition_key: PartitionKey::new(body.slice(key_at..data_at)).ok()?,
-            data: body.slice(data_at..at),
-        });
+        let (key, data) = self.lengths()?;
+        Some((self.head.first_counter.checked_add(self.next.into())?, key.checked_add(data)?))
     }
-    Some(records)
+
+    /// Whether all records of the block were taken or skipped.
+    pub(crate) fn is_done(&self) -> bool {
+        self.next == self.head.count
+    }
+
+    fn lengths(&self) -> Option<(usize, usize)> {
+        let mut fields = Fields(self.body.get(self.at..)?);
+        Some((fields.u16()?.into(), fields.u32()? as usize))
+    }
+
+    /// Goes over the next record.
+    pub(crate) fn skip(&mut self) -> Option<()> {
+        let (_, bytes) = self.peek()?;
+        self.at = self.at.checked_add(BlockHead::RECORD + bytes)?;
+        self.next += 1;
+        Some(())
+    }
+
+    /// The next record. None at the end, and where the body is not what a writer makes.
+    pub(crate) fn take(&mut self) -> Option<Record> {
+        let (counter, bytes) = self.peek()?;
+        let (key_length, _) = self.lengths()?;
+        let key_at = self.at + BlockHead::RECORD;
+        let (data_at, end) = (key_at + key_length, key_at + bytes);
+        if end > self.body.len() {
+            return None;
+        }
+        let (arrival, shard) = (self.head.arrival, self.head.key.shard);
+        let record = Record {
+            sequence_number: SequenceNumber::new(
+                self.created_seconds,
+                shard,
+                counter,
+                arrival.seconds(),
+            ),
+            arrival,
+            partition_key: PartitionKey::new(self.body.slice(key_at..data_at)).ok()?,
+            data: self.body.slice(data_at..end),
+        };
+        self.at = end;
+        self.next += 1;
+        Some(record)
+    }
 }
 
 /// Appends a note; no value removes it.
@@ -198,24 +289,55 @@ pub(crate) fn read_note(fields: &mut Fields<'_>) -> Option<(String, Option<Bytes
     Some((key, Some(Bytes::copy_from_slice(fields.bytes(value as usize)?))))
 }
 
+/// The end of a commit group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Commit {
+    pub(crate) group: u64,
+    /// Offset of the group's first frame.
+    pub(crate) start: u64,
+    /// Everything up to here is durable, and the writer has gone.
+    pub(crate) clean: bool,
+}
+
+impl Commit {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.group.to_le_bytes());
+        out.extend_from_slice(&self.start.to_le_bytes());
+        out.push(self.clean.into());
+    }
+
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        let mut fields = Fields(body);
+        Some(Self { group: fields.u64()?, start: fields.u64()?, clean: fields.u8()? != 0 })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_with_any_bit_flipped_is_not_a_frame() {
-        let mut out = Vec::new();
-        encode(&mut out, Kind::Note, |body| write_note(body, "key", Some(b"value")));
-        assert!(decode(&out).is_some());
+    fn a_frame_with_any_bit_flipped_or_byte_missing_is_not_a_frame() {
+        let mut frames = Frames::new(3, 4096, Vec::new());
+        frames.add(Kind::Note, |body| write_note(body, "key", Some(b"value")));
+        let out = frames.bytes;
+        assert!(decode(&out, 3, 4096).is_some());
         for bit in 0..out.len() * 8 {
-            // The three bytes behind the kind are padding, covered by the checksum as well.
             let mut broken = out.clone();
             broken[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode(&broken).is_none(), "bit {bit}");
+            assert!(decode(&broken, 3, 4096).is_none(), "bit {bit}");
         }
         for length in 0..out.len() {
-            assert!(decode(&out[..length]).is_none(), "{length} bytes");
+            assert!(decode(&out[..length], 3, 4096).is_none(), "{length} bytes");
         }
+    }
+
+    #[test]
+    fn a_frame_at_another_place_is_not_a_frame() {
+        let mut frames = Frames::new(3, 4096, Vec::new());
+        frames.add(Kind::Note, |body| write_note(body, "key", None));
+        assert!(decode(&frames.bytes, 3, 4097).is_none());
+        assert!(decode(&frames.bytes, 4, 4096).is_none());
     }
 
     #[test]
@@ -228,14 +350,17 @@ mod tests {
         };
         let mut body = Vec::new();
         head.write(&mut body);
+        assert_eq!(body.len(), BlockHead::LENGTH);
         let key = PartitionKey::new(Bytes::from_static("schlüssel".as_bytes())).unwrap();
         write_record(&mut body, &key, b"one");
         write_record(&mut body, &key, b"");
-        let records = records(&Bytes::from(body)).unwrap();
-        assert_eq!(records[0].data, "one");
-        assert_eq!(records[1].data, "");
-        assert_eq!(records[1].sequence_number.counter(), 8);
-        assert_eq!(records[1].sequence_number.time_seconds(), 1_600_000_005);
-        assert_eq!(records[1].partition_key, key);
+        let mut records = Records::new(Bytes::from(body), 1_600_000_000).unwrap();
+        assert_eq!(records.take().unwrap().data, "one");
+        let second = records.take().unwrap();
+        assert_eq!(second.data, "");
+        assert_eq!(second.sequence_number.counter(), 8);
+        assert_eq!(second.sequence_number.time_seconds(), 1_600_000_005);
+        assert_eq!(second.partition_key, key);
+        assert!(records.take().is_none());
     }
 }

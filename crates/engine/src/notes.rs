@@ -1,13 +1,15 @@
-//! Notes: small durable texts beside the records. They share the log's group commit and are
-//! carried from segment to segment by snapshots, so their number must stay bounded by streams,
-//! consumers and producers.
+//! Notes: small durable texts beside the records. They share the log's group commit and are carried
+//! from segment to segment by snapshots, so their number must stay bounded: by shards times
+//! consumers, by producers, and by findings of damage.
 //!
 //! ```text
 //! progress/{incarnation}/{shard}/{consumer}   JSON of a ShardProgress; updatable
 //! producer/{name}                             the text of a sequence number; updatable
+//! damage/{segment}/{from}-{to}                empty; gone with the segment
 //! ```
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use baikonur_stream::ConsumerName;
 use bytes::Bytes;
@@ -17,7 +19,8 @@ use crate::frame::ShardKey;
 /// The notes by key.
 pub(crate) type Notes = BTreeMap<String, Bytes>;
 
-/// The key of a consumer's progress in a shard.
+/// The key of a consumer's progress in a shard. It names the incarnation, so that progress in a
+/// deleted stream says nothing about a later one of the same name.
 pub(crate) fn progress_key(key: ShardKey, consumer: &ConsumerName) -> String {
     format!("progress/{}/{}/{consumer}", key.incarnation, key.shard)
 }
@@ -27,9 +30,57 @@ pub(crate) fn producer_key(producer: &str) -> String {
     format!("producer/{producer}")
 }
 
-/// Whether a note is worth carrying on when only these incarnations exist.
-pub(crate) fn is_alive(key: &str, exists: impl Fn(u64) -> bool) -> bool {
-    let Some(rest) = key.strip_prefix("progress/") else { return true };
-    let incarnation = rest.split('/').next().and_then(|text| text.parse().ok());
-    incarnation.is_some_and(exists)
+/// The key of a finding of damage.
+pub(crate) fn damage_key(segment: u64, range: &Range<u64>) -> String {
+    format!("damage/{segment}/{}-{}", range.start, range.end)
+}
+
+/// The findings of damage among the notes: segment and byte range.
+pub(crate) fn damages(notes: &Notes) -> Vec<(u64, Range<u64>)> {
+    let parse = |key: &String| {
+        let (segment, range) = key.strip_prefix("damage/")?.split_once('/')?;
+        let (from, to) = range.split_once('-')?;
+        Some((segment.parse().ok()?, from.parse().ok()?..to.parse().ok()?))
+    };
+    notes.keys().filter_map(parse).collect()
+}
+
+/// Keeps what is still about something: a stream or a segment that exists.
+pub(crate) fn retain(
+    notes: &mut Notes,
+    incarnation_exists: impl Fn(u64) -> bool,
+    segment_exists: impl Fn(u64) -> bool,
+) {
+    notes.retain(|key, _| {
+        let mut parts = key.split('/');
+        let kind = parts.next();
+        let number = parts.next().and_then(|text| text.parse().ok());
+        match (kind, number) {
+            (Some("progress"), Some(number)) => incarnation_exists(number),
+            (Some("damage"), Some(number)) => segment_exists(number),
+            _ => true,
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_about_streams_and_segments_that_are_gone_are_dropped() {
+        let consumer = ConsumerName::new("with/slash");
+        let keys = [
+            progress_key(ShardKey { incarnation: 1, shard: 0 }, &consumer),
+            progress_key(ShardKey { incarnation: 2, shard: 0 }, &consumer),
+            producer_key("7/copy"),
+            damage_key(5, &(10..20)),
+            damage_key(6, &(10..20)),
+        ];
+        let mut notes: Notes = keys.iter().map(|key| (key.clone(), Bytes::new())).collect();
+        assert_eq!(damages(&notes), [(5, 10..20), (6, 10..20)]);
+        retain(&mut notes, |incarnation| incarnation == 2, |segment| segment == 6);
+        let kept: Vec<_> = notes.into_keys().collect();
+        assert_eq!(kept, [&keys[4], &keys[2], &keys[1]].map(String::clone));
+    }
 }

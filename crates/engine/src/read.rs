@@ -1,27 +1,47 @@
 //! Reading pages of records: from a cursor through the index to blocks on the disk.
 //!
 //! Blocks of the segment being written come from the page cache and are read in place; blocks of
-//! sealed segments may have left it and are read on a thread that may block.
+//! sealed segments may have left it, and are read on a thread that may block (`engine` decides by
+//! [`Index::is_cold`](crate::index::Index::is_cold)). A block is checked whole before any record of
+//! it is given out. Adjacent blocks are read together; the records of a page share what was read.
 
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use baikonur_stream::{
     Cursor, ReadError, ReadLimits, ReadPage, Record, SequenceNumber, StartingPosition, Timestamp,
 };
+use bytes::Bytes;
 
-use crate::catalog::Stream;
-use crate::disk::Disk;
-use crate::frame;
-use crate::index::{Index, PlaceCache, Stretch};
-use crate::segment;
+use crate::disk::DiskFile;
+use crate::frame::{Records, ShardKey};
+use crate::index::{Located, wanted};
+use crate::lock::read;
+use crate::segment::{self, BlockPlace};
+use crate::store::Store;
+use crate::streams::Stream;
 
-/// What readers need of the store.
-#[derive(Clone)]
-pub(crate) struct Reader {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) index: Arc<RwLock<Index>>,
-    pub(crate) cache: Arc<PlaceCache>,
+/// One read of the disk takes in this many bytes at most, or one block.
+const READ_BYTES: u64 = 1024 * 1024;
+/// Blocks this close are read together: what lies between is a commit, or a few small blocks.
+const GAP_BYTES: u64 = 4 * 1024;
+
+/// A shard being read.
+pub(crate) struct Reader<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) stream: &'a Stream,
+    pub(crate) key: ShardKey,
+    /// When the shard was created, for its sequence numbers.
+    pub(crate) created_seconds: u64,
+    /// Records that arrived before are expired.
+    pub(crate) horizon: Timestamp,
+}
+
+/// Some blocks of a segment.
+struct Stretch {
+    segment: u64,
+    file: Arc<dyn DiskFile>,
+    places: Vec<BlockPlace>,
 }
 
 /// A page on its way.
@@ -33,194 +53,246 @@ struct Page {
     counter: u64,
 }
 
+/// Why a page ends before its limits.
+enum Stop {
+    Full,
+    Damaged { place: BlockPlace, segment: u64 },
+    Failed(io::Error),
+}
+
 impl Page {
     fn is_full(&self) -> bool {
-        self.records.len() >= self.limits.records || self.bytes >= self.limits.bytes
+        self.records.len() >= self.limits.records.max(1) || self.bytes >= self.limits.bytes.max(1)
     }
 
-    /// Takes a record; false when there is no room for it.
-    fn take(&mut self, record: Record) -> bool {
-        let first = self.records.is_empty();
-        let fits = self.bytes + record.size() <= self.limits.bytes;
-        if self.records.len() >= self.limits.records || !(fits || first) {
-            return false;
+    /// Takes the records of a block that are wanted; `None` if it is not what a writer makes.
+    fn take(&mut self, mut records: Records) -> Option<Result<(), Stop>> {
+        while let Some((counter, size)) = records.peek() {
+            if counter < self.counter {
+                records.skip()?;
+                continue;
+            }
+            let first = self.records.is_empty();
+            if self.is_full() || !(first || self.bytes + size <= self.limits.bytes) {
+                return Some(Err(Stop::Full));
+            }
+            let record = records.take()?;
+            self.bytes += size;
+            self.counter = counter + 1;
+            self.records.push(record);
         }
-        self.bytes += record.size();
-        self.counter = record.sequence_number.counter() + 1;
-        self.records.push(record);
-        true
+        records.is_done().then_some(Ok(()))
     }
 }
 
-impl Reader {
-    fn stretch(
-        &self,
-        stream: &Stream,
-        cursor: &Cursor,
-        counter: u64,
-        arrival: Timestamp,
-    ) -> io::Result<Option<Stretch>> {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        index.stretch(&*self.disk, &self.cache, stream.key(cursor.shard.shard), counter, arrival)
+impl Reader<'_> {
+    fn locate(&self, page: &Page) -> Option<Located> {
+        read(&self.store.index).locate(self.key, page.counter, self.horizon, page.limits)
     }
 
-    fn tip(&self, stream: &Stream, cursor: &Cursor) -> u64 {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        index.tip(stream.key(cursor.shard.shard))
-    }
-
-    /// Whether a read from `cursor` may have to wait for the disk.
-    pub(crate) fn is_cold(&self, stream: &Stream, cursor: &Cursor, now: Timestamp) -> bool {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let key = stream.key(cursor.shard.shard);
-        let horizon = stream.trim_horizon(now);
-        index.sealed.values().any(|sealed| {
-            sealed.shards.get(&key).is_some_and(|summary| {
-                summary.last_counter >= cursor.from.counter() && summary.last_arrival >= horizon
-            })
-        })
+    fn stretch(&self, page: &Page) -> io::Result<Option<Stretch>> {
+        loop {
+            let (number, summary) = match self.locate(page) {
+                None => return Ok(None),
+                Some(Located::Active { number, file, places }) => {
+                    return Ok(Some(Stretch { segment: number, file, places }));
+                }
+                Some(Located::Sealed { number, summary }) => (number, summary),
+            };
+            let file = match self.store.sealed_file(number) {
+                Ok(file) => file,
+                // Retention takes a segment out of the index before it removes the file: look again.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        && !read(&self.store.index).holds(number) =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let places = self.store.sealed_places(&*file, number, self.key, &summary)?;
+            let mut places = wanted(&places, page.counter, self.horizon, page.limits).to_vec();
+            if places.is_empty() {
+                // The summary promises more than can be found: what is missing is lost.
+                let first = page.counter.max(summary.first_counter);
+                let missing = summary.last_counter.saturating_sub(first) + 1;
+                let arrival = summary.last_arrival;
+                places.push(BlockPlace::hole(first, missing, summary.offset, arrival));
+            }
+            return Ok(Some(Stretch { segment: number, file, places }));
+        }
     }
 
     /// The page from `cursor` on.
-    pub(crate) fn page(
-        &self,
-        stream: &Stream,
-        cursor: &Cursor,
-        limits: ReadLimits,
-        now: Timestamp,
-    ) -> Result<ReadPage, ReadError> {
-        let horizon = stream.trim_horizon(now);
-        let tip = self.tip(stream, cursor);
-        let mut page =
-            Page { limits, records: Vec::new(), bytes: 0, counter: cursor.from.counter() };
-        loop {
-            if page.is_full() {
-                break;
-            }
-            match self.stretch(stream, cursor, page.counter, horizon) {
-                Ok(Some(stretch)) => {
-                    if !self.fill(&mut page, stream, cursor, &stretch)? {
-                        break;
-                    }
-                }
-                Ok(None) => {
-                    // All that was there when the read began has been returned, or is expired.
-                    page.counter = page.counter.max(tip);
-                    break;
-                }
-                // Retention removed the segment between two looks: it is out of the index by now.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(ReadError::Unavailable(error.to_string())),
-            }
+    pub(crate) fn page(&self, cursor: &Cursor, limits: ReadLimits) -> Result<ReadPage, ReadError> {
+        let counter = cursor.from.counter();
+        let mut page = Page { limits, records: Vec::new(), bytes: 0, counter };
+        let mut stop = Ok(());
+        while stop.is_ok() && !page.is_full() {
+            stop = match self.stretch(&page) {
+                Ok(Some(stretch)) => fill(&mut page, &stretch, self.created_seconds),
+                Ok(None) => break,
+                Err(error) => Err(Stop::Failed(error)),
+            };
         }
-        Ok(self.finish(page, stream, cursor, now))
+        match stop {
+            Err(Stop::Damaged { place, segment }) => {
+                let what = self.name_damage(&place, segment);
+                self.store.found_damage(&what);
+                if page.records.is_empty() {
+                    let resume =
+                        self.cursor(cursor, place.last_counter().saturating_add(1), place.arrival);
+                    return Err(ReadError::Damaged { what, resume: Some(resume) });
+                }
+            }
+            Err(Stop::Failed(error)) if page.records.is_empty() => {
+                return Err(ReadError::Unavailable(error.to_string()));
+            }
+            // What was read before is good; the next read meets the same again.
+            Ok(()) | Err(Stop::Full | Stop::Failed(_)) => {}
+        }
+        Ok(self.finish(page, cursor))
     }
 
-    /// Takes records of a stretch; whether to look for the next one.
-    fn fill(
-        &self,
-        page: &mut Page,
-        stream: &Stream,
-        cursor: &Cursor,
-        stretch: &Stretch,
-    ) -> Result<bool, ReadError> {
-        for place in &stretch.places[stretch.from..] {
-            if page.is_full() {
-                return Ok(false);
+    fn finish(&self, page: Page, cursor: &Cursor) -> ReadPage {
+        let newest = read(&self.store.index).newest(self.key);
+        let millis_behind_latest = match (newest, page.records.last()) {
+            (Some(newest), Some(last)) if page.counter <= newest.counter => {
+                newest.arrival.millis().saturating_sub(last.arrival.millis()).max(1)
             }
-            let body = segment::read_block(&*stretch.file, place)
-                .map_err(|error| ReadError::Unavailable(error.to_string()));
-            let records = match body {
-                Ok(body) => body.as_ref().and_then(frame::records),
-                // A file cut short is damage as well: trying again would not help.
-                Err(_) if is_cut_short(stretch, place) => None,
-                Err(error) => return Err(error),
-            };
-            let Some(records) = records else {
-                if !page.records.is_empty() {
-                    return Ok(false);
-                }
-                let name = segment::name(stretch.segment);
-                let (start, length) = (place.offset, place.length);
-                let (first, last) = (place.first_counter, place.last_counter());
-                return Err(ReadError::Damaged {
-                    what: format!(
-                        "{name} from {start}, {length} bytes: {} of {} with counters {first} to {last}",
-                        cursor.shard.shard, stream.name
-                    ),
-                    resume: Some(at(stream, cursor, last + 1)),
-                });
-            };
-            for record in records {
-                if record.sequence_number.counter() >= page.counter && !page.take(record) {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    fn finish(&self, page: Page, stream: &Stream, cursor: &Cursor, now: Timestamp) -> ReadPage {
-        let behind = page.counter < self.tip(stream, cursor);
-        let millis_behind_latest = match page.records.last() {
-            Some(last) if behind => (now.since(last.arrival).as_millis() as u64).max(1),
-            None if behind => 1,
             _ => 0,
         };
-        let closed = stream
-            .shard(cursor.shard.shard)
-            .is_some_and(|shard| shard.ending_sequence_number.is_some());
-        let next = (!closed || behind).then(|| at(stream, cursor, page.counter));
-        ReadPage { records: page.records, next, millis_behind_latest, children: Vec::new() }
+        let next = match page.records.last() {
+            Some(last) => self.cursor(cursor, page.counter, last.arrival),
+            None => cursor.clone(),
+        };
+        let flow = &self.stream.flow;
+        flow.records_out.increment(page.records.len() as u64);
+        flow.bytes_out.increment(page.bytes as u64);
+        let children = Vec::new();
+        ReadPage { records: page.records, next: Some(next), millis_behind_latest, children }
     }
 
-    /// Turns a position into a cursor.
+    fn cursor(&self, at: &Cursor, counter: u64, arrival: Timestamp) -> Cursor {
+        let counter = counter.min(SequenceNumber::COUNTER_MAX);
+        let (created, shard) = (self.created_seconds, self.key.shard);
+        let from = SequenceNumber::new(created, shard, counter, arrival.seconds());
+        Cursor { shard: at.shard.clone(), from }
+    }
+
+    fn name_damage(&self, place: &BlockPlace, segment: u64) -> String {
+        let file = segment::name(segment);
+        let (first, last) = (place.first_counter, place.last_counter());
+        let shard = baikonur_stream::ShardId::new(self.key.shard);
+        format!(
+            "{file} at offset {}: records {first} to {last} of {shard} (stream created {}) are lost",
+            place.offset, self.key.incarnation
+        )
+    }
+
+    /// Where a starting position is now.
     pub(crate) fn seek(
         &self,
-        stream: &Stream,
-        cursor: &Cursor,
+        start: Cursor,
         position: StartingPosition,
-        now: Timestamp,
     ) -> Result<Cursor, ReadError> {
-        let shard = &cursor.shard;
-        let check = |number: SequenceNumber| {
-            let shard = || shard.clone();
-            if number.shard() != cursor.shard.shard.index() {
-                return Err(ReadError::OtherShard { number, shard: shard() });
+        match position {
+            StartingPosition::TrimHorizon => Ok(start),
+            StartingPosition::Latest => Ok(self.tip(&start)),
+            StartingPosition::AtSequenceNumber(number) => {
+                self.own(&start, number)?;
+                Ok(Cursor { from: number, ..start })
             }
-            if number.created_seconds() != stream.incarnation {
-                return Err(ReadError::OtherStream { number, shard: shard() });
-            }
-            Ok(number.counter())
-        };
-        let counter = match position {
-            StartingPosition::TrimHorizon => 0,
-            StartingPosition::Latest => self.tip(stream, cursor),
-            StartingPosition::AtSequenceNumber(number) => check(number)?,
             StartingPosition::AfterSequenceNumber(number) => {
-                check(number)?.saturating_add(1).min(SequenceNumber::COUNTER_MAX)
+                self.own(&start, number)?;
+                let arrival = Timestamp::from_seconds(number.time_seconds());
+                Ok(self.cursor(&start, number.counter().saturating_add(1), arrival))
             }
-            StartingPosition::AtTimestamp(from) => {
-                let tip = self.tip(stream, cursor);
-                let from = from.max(stream.trim_horizon(now));
-                let stretch = self
-                    .stretch(stream, cursor, 0, from)
-                    .map_err(|error| ReadError::Unavailable(error.to_string()))?;
-                stretch.map_or(tip, |found| found.places[found.from].first_counter)
-            }
-        };
-        Ok(at(stream, cursor, counter))
+            StartingPosition::AtTimestamp(at) => self.seek_arrival(start, at),
+        }
+    }
+
+    /// The first record that arrived at `at` or later; behind the newest if there is none.
+    fn seek_arrival(&self, start: Cursor, at: Timestamp) -> Result<Cursor, ReadError> {
+        let tip = self.tip(&start);
+        let limits = ReadLimits { records: 1, bytes: 1 };
+        let page = Page { limits, records: Vec::new(), bytes: 0, counter: 0 };
+        let horizon = self.horizon.max(at);
+        let from = Reader { horizon, ..*self };
+        let stretch =
+            from.stretch(&page).map_err(|error| ReadError::Unavailable(error.to_string()))?;
+        let first = stretch.and_then(|stretch| stretch.places.first().copied());
+        Ok(first.map_or(tip, |first| self.cursor(&start, first.first_counter, first.arrival)))
+    }
+
+    /// Behind the newest record.
+    fn tip(&self, start: &Cursor) -> Cursor {
+        match read(&self.store.index).newest(self.key) {
+            Some(newest) => self.cursor(start, newest.counter.saturating_add(1), newest.arrival),
+            None => start.clone(),
+        }
+    }
+
+    /// Whether a number is of this shard of this stream.
+    pub(crate) fn own(&self, at: &Cursor, number: SequenceNumber) -> Result<(), ReadError> {
+        let shard = at.shard.clone();
+        if number.shard() != self.key.shard {
+            return Err(ReadError::OtherShard { number, shard });
+        }
+        if number.created_seconds() != self.created_seconds {
+            return Err(ReadError::OtherStream { number, shard });
+        }
+        Ok(())
     }
 }
 
-/// A cursor on the shard of `cursor`. Its time is zero: it stands before the record of its counter.
-fn at(stream: &Stream, cursor: &Cursor, counter: u64) -> Cursor {
-    let shard = cursor.shard.shard.index();
-    let from = SequenceNumber::new(stream.incarnation, shard, counter, 0);
-    Cursor { shard: cursor.shard.clone(), from }
+/// Takes the records of a stretch into the page.
+fn fill(page: &mut Page, stretch: &Stretch, created_seconds: u64) -> Result<(), Stop> {
+    let mut rest = stretch.places.as_slice();
+    while let Some(first) = rest.first() {
+        let damaged =
+            |place: &BlockPlace| Stop::Damaged { place: *place, segment: stretch.segment };
+        if first.length == 0 {
+            return Err(damaged(first));
+        }
+        let together = run(rest);
+        let (blocks, after) = rest.split_at(together);
+        rest = after;
+        let end = blocks.last().map_or(0, |last| last.offset + u64::from(last.length));
+        let mut buffer = vec![0; end.saturating_sub(first.offset) as usize];
+        let bytes = match stretch.file.read_at(&mut buffer, first.offset) {
+            Ok(()) => Bytes::from(buffer),
+            // The file is shorter than it was: nothing of this run can be trusted to be there.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(damaged(first));
+            }
+            Err(error) => return Err(Stop::Failed(error)),
+        };
+        for place in blocks {
+            let taken = segment::block_body(&bytes, stretch.segment, first.offset, place)
+                .and_then(|body| Records::new(body, created_seconds))
+                .and_then(|records| page.take(records));
+            match taken {
+                Some(Ok(())) => {}
+                Some(Err(stop)) => return Err(stop),
+                None => return Err(damaged(place)),
+            }
+        }
+    }
+    Ok(())
 }
 
-fn is_cut_short(stretch: &Stretch, place: &segment::BlockPlace) -> bool {
-    let end = place.offset + u64::from(place.length);
-    stretch.file.length().is_ok_and(|length| length < end)
+/// How many of these blocks, one at least, are read together.
+fn run(places: &[BlockPlace]) -> usize {
+    let Some(first) = places.first() else { return 0 };
+    let mut end = first.offset + u64::from(first.length);
+    let adjacent = |place: &&BlockPlace| {
+        let place_end = place.offset + u64::from(place.length);
+        let fits = place.length > 0
+            && (end..=end + GAP_BYTES).contains(&place.offset)
+            && place_end - first.offset <= READ_BYTES;
+        end = place_end;
+        fits
+    };
+    1 + places[1..].iter().take_while(adjacent).count()
 }

@@ -1,296 +1,293 @@
-//! From what is on the disk to a log that can go on: reads footers, and the tail frame by frame.
+//! From what is on the disk to a log that can go on: footers of sealed segments, and every frame of
+//! the last one.
 //!
-//! A torn tail (a group without its commit) was never acknowledged: it is cut off. A broken middle
-//! (damage in front of a later commit) was: it is reported, and everything around it stays.
-//! Recovery run twice gives the same bytes as run once.
+//! - A torn tail was never acknowledged: it is cut off.
+//! - A broken middle was: it is reported, kept as a note as long as its segment lives, and everything
+//!   around it stays readable.
+//! - Where an end may hide numbers that were handed out, counters jump, so that none is given twice.
+//!
+//! Recovery run twice gives the same bytes as run once: whatever it writes (a cut, a footer, a new
+//! segment behind a jump) takes away the reason for writing it.
 
-use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use baikonur_stream::Timestamp;
 
-use crate::disk::{Disk, DiskFile, LOG_FOLDER};
-use crate::frame::{self, BlockHead, Fields, HEADER, Kind, ShardKey};
-use crate::index::{Active, FIRST_COUNTER, Index};
-use crate::log;
-use crate::notes::Notes;
-use crate::segment::{self, BlockPlace, Blocks, Sealed};
+use crate::catalog::Catalog;
+use crate::disk::{Disk, DiskFile, LOG_FOLDER, OpenMode};
+use crate::frame::{self, Commit, HEADER, Kind, ShardKey};
+use crate::index::{Active, Index};
+use crate::log::{self, Log};
+use crate::notes::{self, Notes};
+use crate::replay::Replay;
+use crate::scan::{Scanned, has_commit, scan};
+use crate::segment::{self, Summaries, Summary};
+use crate::settings::{COUNTER_JUMP, Durability};
+use crate::snapshot::{Snapshot, Tips};
 
 /// What recovery found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
     /// Segments in the log.
     pub segments: usize,
-    /// A tail that was cut off: file, offset, bytes. It was never acknowledged.
+    /// Whether the store had been closed; false after a crash, and in a new store.
+    pub closed_cleanly: bool,
+    /// A tail that was cut off: file, offset, bytes. It was never acknowledged, or, with
+    /// [`Durability::OsBuffer`], lost with the machine's memory.
     pub torn_tail: Option<String>,
-    /// Sealed segments whose footer was missing or broken and was rebuilt in memory.
+    /// Sealed segments whose footer was missing or broken and was rebuilt.
     pub rebuilt: Vec<String>,
-    /// Stretches that are not what was written, by file and offsets. Their records are lost.
+    /// Stretches that are not what was written, by file and offsets, now or at an earlier opening.
+    /// Their records are lost.
     pub damaged: Vec<String>,
 }
 
 /// A log as recovery hands it over.
 pub(crate) struct Recovered {
+    pub(crate) log: Log,
     pub(crate) index: Index,
     pub(crate) notes: Notes,
-    pub(crate) offset: u64,
-    pub(crate) group: u64,
+    pub(crate) tips: Tips,
     pub(crate) last_arrival: Timestamp,
+    /// When the active segment took its first record.
+    pub(crate) active_since: Option<Timestamp>,
+    /// A new segment must be begun before anything is written, behind this jump.
+    pub(crate) roll: Option<u64>,
     pub(crate) report: RecoveryReport,
 }
 
-/// Sequence numbers that are passed over when records may have been lost, so that none is ever
-/// given twice.
-const COUNTER_GAP: u64 = 1 << 20;
-
-/// What the frames of a segment say.
-#[derive(Default)]
-struct Scan {
-    blocks: Blocks,
-    snapshot: Option<Snapshot>,
-    notes: Vec<(String, Option<bytes::Bytes>)>,
-    /// Behind the last commit.
-    end: u64,
-    group: u64,
-    damaged: Vec<Range<u64>>,
+/// A segment, open. Not many are at a time: a store may have more than a process may open.
+struct Opened {
+    number: u64,
+    file: Arc<dyn DiskFile>,
+    length: u64,
 }
 
-struct Snapshot {
-    tips: HashMap<ShardKey, u64>,
-    last_arrival: Timestamp,
-    notes: Notes,
-}
-
-/// Opens the log. `may_lose` says that records acknowledged before a power loss may be gone.
-pub(crate) fn recover(disk: &dyn Disk, may_lose: bool) -> io::Result<Recovered> {
-    let mut numbers: Vec<u64> =
-        disk.list(LOG_FOLDER)?.iter().filter_map(|name| segment::number(name)).collect();
-    numbers.sort_unstable();
-    let mut report = RecoveryReport::default();
-    let Some((number, file, last)) = last_segment(disk, &mut numbers)? else {
-        return begin(disk);
-    };
-    let mut index = Index {
-        sealed: Default::default(),
-        active: Active { number, file: Arc::clone(&file), blocks: Blocks::new() },
-        tips: HashMap::new(),
-    };
-    for number in &numbers {
-        let sealed = take_up_sealed(disk, *number, &mut report)?;
-        index.sealed.insert(*number, Arc::new(sealed));
+impl Opened {
+    fn open(disk: &dyn Disk, number: u64) -> io::Result<Self> {
+        let (file, length) = disk.open(&segment::name(number), OpenMode::Existing)?;
+        Ok(Self { number, file, length })
     }
-    cut_tail(&*file, number, last.end, &mut report)?;
-    note_damage(number, &last.damaged, &mut report);
 
-    let (mut notes, mut last_arrival) = (Notes::new(), Timestamp::default());
-    let mut scans = vec![last];
-    // A snapshot that cannot be read is made up for by the segments before it.
-    for number in numbers.iter().rev() {
-        if scans.last().is_some_and(|scan| scan.snapshot.is_some()) {
-            break;
+    fn read(&self) -> io::Result<Vec<u8>> {
+        segment::read_from_start(&*self.file, self.length)
+    }
+
+    /// The snapshot that the segment starts with, if it is whole.
+    fn snapshot(&self) -> io::Result<Option<Snapshot>> {
+        if self.length < HEADER as u64 {
+            return Ok(None);
         }
-        scans.push(scan(&read_whole(&*disk.open(&segment::name(*number), false)?)?));
+        let head = segment::read_from_start(&*self.file, HEADER as u64)?;
+        let length = match frame::header(&head) {
+            Some((Kind::Snapshot, length)) if length as u64 <= self.length => length,
+            _ => return Ok(None),
+        };
+        let frame = segment::read_from_start(&*self.file, length as u64)?;
+        let body = frame::decode(&frame, self.number, 0);
+        Ok(body.and_then(|(_, body, _)| Snapshot::read(body)))
     }
-    let (offset, group) = (scans[0].end, scans[0].group);
-    for scan in scans.iter().rev() {
-        apply(scan, &mut index.tips, &mut notes, &mut last_arrival);
-    }
-    index.active.blocks = std::mem::take(&mut scans[0].blocks);
-    if may_lose || !report.damaged.is_empty() {
-        index.tips.values_mut().for_each(|tip| *tip += COUNTER_GAP);
-    }
-    report.segments = numbers.len() + 1;
-    Ok(Recovered { index, notes, offset, group, last_arrival, report })
 }
 
-/// A new log with its first segment.
-fn begin(disk: &dyn Disk) -> io::Result<Recovered> {
-    let head = log::head(&HashMap::new(), Timestamp::default(), &Notes::new(), 1);
-    let (file, offset) = log::create_segment(disk, 1, &head)?;
-    Ok(Recovered {
-        index: Index {
-            sealed: Default::default(),
-            active: Active { number: 1, file, blocks: Blocks::new() },
-            tips: HashMap::new(),
-        },
-        notes: Notes::new(),
-        offset,
-        group: 1,
-        last_arrival: Timestamp::default(),
-        report: RecoveryReport { segments: 1, ..RecoveryReport::default() },
-    })
+/// Opens the log of a store with these streams, to be written with `durability`.
+pub(crate) fn recover(
+    disk: &Arc<dyn Disk>,
+    catalog: &Catalog,
+    durability: Durability,
+) -> io::Result<Recovered> {
+    let mut segments = list_segments(&**disk)?;
+    let mut report = RecoveryReport::default();
+    let Some((last, bytes)) = take_last(&**disk, &mut segments, &mut report)? else {
+        return begin(disk, catalog, durability);
+    };
+    let scanned = scan(last.number, &bytes, false);
+    let commit = scanned.last.expect("a segment without a commit is not taken as the last one");
+    let replay = replay(&**disk, &segments, &scanned)?;
+    if scanned.end < last.length {
+        if !scanned.footer_behind {
+            let (name, end) = (segment::name(last.number), scanned.end);
+            let bytes = last.length - end;
+            report.torn_tail = Some(format!("{name} from {end} on, {bytes} bytes"));
+        }
+        last.file.truncate(scanned.end)?;
+    }
+    if !commit.clean {
+        // After a failed fsync the system may show bytes that it will never write. Readers are about
+        // to see them: write what no later commit proves to be durable once more.
+        let proven = replay.durability == Some(Durability::Fsync);
+        let from = if proven { commit.start } else { 0 };
+        last.file.write_at(&bytes[from as usize..scanned.end as usize], from)?;
+        last.file.sync()?;
+    }
+    let active = Active { number: last.number, file: Arc::clone(&last.file) };
+    let mut index = Index::new(active);
+    let mut damage: Vec<(u64, Range<u64>)> = Vec::new();
+    for (at, number) in segments.iter().enumerate() {
+        let next = segments.get(at + 1).copied().unwrap_or(last.number);
+        add_sealed(&**disk, &mut index, (*number, next), &mut damage, &mut report)?;
+    }
+    for (key, places) in &replay.blocks {
+        places.iter().for_each(|place| index.publish(*key, *place));
+    }
+    let active_since = replay.blocks.values().filter_map(|p| p.first()).map(|p| p.arrival).min();
+
+    // An end that was not announced, in a mode in which the newest groups may be gone.
+    let handed_out = commit.start > 0 && !commit.clean;
+    let unclean = handed_out && replay.durability != Some(Durability::Fsync);
+    // A tail that was cut off is taken for a torn write. Should it have rotted instead, its numbers
+    // were handed out.
+    let unknown =
+        report.torn_tail.is_some() || !replay.damaged.is_empty() || replay.durability.is_none();
+    let jump = unclean || unknown;
+    damage.extend(replay.damaged.iter().map(|range| (last.number, range.clone())));
+    let roll = match jump {
+        true => Some(COUNTER_JUMP),
+        false if !damage.is_empty() || replay.durability != Some(durability) => Some(0),
+        false => None,
+    };
+    let Replay { mut tips, mut notes, last_arrival, .. } = replay;
+    if jump {
+        jump_counters(&mut tips, catalog);
+    }
+    for (number, range) in &damage {
+        notes.insert(notes::damage_key(*number, range), bytes::Bytes::new());
+    }
+    report.damaged = describe_damage(&notes, &index);
+    report.closed_cleanly = commit.clean;
+    report.segments = index.segments();
+    let log = Log::new(Arc::clone(disk), durability, (last.number, last.file), scanned.end, commit);
+    Ok(Recovered { log, index, notes, tips, last_arrival, active_since, roll, report })
 }
 
-/// The active segment: its number, its file, and what its frames say.
-type Last = (u64, Arc<dyn DiskFile>, Scan);
+fn list_segments(disk: &dyn Disk) -> io::Result<Vec<u64>> {
+    let names = disk.list(LOG_FOLDER)?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
 
-/// Takes the last segment with a commit off the list. Files behind it, without one, were being
-/// made when the process ended; they hold nothing and are removed.
-fn last_segment(disk: &dyn Disk, numbers: &mut Vec<u64>) -> io::Result<Option<Last>> {
-    while let Some(number) = numbers.pop() {
-        let name = segment::name(number);
-        let file = disk.open(&name, false)?;
-        let scan = scan(&read_whole(&*file)?);
-        if scan.end > 0 {
-            return Ok(Some((number, file, scan)));
+/// Takes the last segment with a commit off the list. Files behind it were being made when the
+/// process ended: a segment's head is durable before anything else is written to it.
+fn take_last(
+    disk: &dyn Disk,
+    segments: &mut Vec<u64>,
+    report: &mut RecoveryReport,
+) -> io::Result<Option<(Opened, Vec<u8>)>> {
+    while let Some(number) = segments.pop() {
+        let last = Opened::open(disk, number)?;
+        let bytes = last.read()?;
+        if has_commit(last.number, &bytes) {
+            return Ok(Some((last, bytes)));
+        }
+        let name = segment::name(last.number);
+        if last.length > 0 {
+            report.torn_tail = Some(format!("{name}, all of it, {} bytes", last.length));
         }
         disk.remove(&name)?;
-        disk.sync_folder(LOG_FOLDER)?;
     }
     Ok(None)
 }
 
-fn take_up_sealed(disk: &dyn Disk, number: u64, report: &mut RecoveryReport) -> io::Result<Sealed> {
-    let name = segment::name(number);
-    let file = disk.open(&name, false)?;
-    if let Some(sealed) = Sealed::load(number, &*file)? {
-        return Ok(sealed);
+/// The state at the end of the last segment. Its snapshot is all that is needed of the others; if
+/// that is damaged, they make up for it from the nearest whole one on.
+fn replay(disk: &dyn Disk, segments: &[u64], last: &Scanned<'_>) -> io::Result<Replay> {
+    let mut replay = Replay::default();
+    replay.play(last);
+    if replay.durability.is_some() {
+        return Ok(replay);
     }
-    let scan = scan(&read_whole(&*file)?);
-    report.rebuilt.push(name);
-    note_damage(number, &scan.damaged, report);
-    Ok(Sealed::rebuilt(number, file.length()?, scan.blocks))
+    let mut from = segments.len();
+    while from > 0 {
+        from -= 1;
+        if Opened::open(disk, segments[from])?.snapshot()?.is_some() {
+            break;
+        }
+    }
+    replay = Replay::default();
+    for number in &segments[from..] {
+        let bytes = Opened::open(disk, *number)?.read()?;
+        replay.play(&scan(*number, &bytes, true));
+    }
+    replay.play(last);
+    Ok(replay)
 }
 
-fn cut_tail(
-    file: &dyn DiskFile,
-    number: u64,
-    end: u64,
+/// Adds a sealed segment to the index by its footer, or by reading all of it and writing a new one.
+fn add_sealed(
+    disk: &dyn Disk,
+    index: &mut Index,
+    (number, next): (u64, u64),
+    damage: &mut Vec<(u64, Range<u64>)>,
     report: &mut RecoveryReport,
 ) -> io::Result<()> {
-    let length = file.length()?;
-    if length > end {
-        let bytes = length - end;
-        report.torn_tail = Some(format!("{} from {end} on, {bytes} bytes", segment::name(number)));
-        file.truncate(end)?;
+    let sealed = Opened::open(disk, number)?;
+    let length = sealed.length;
+    if let Some(summaries) = segment::read_footer(&*sealed.file, number, length)? {
+        index.add_sealed(number, length, &summaries);
+        return Ok(());
     }
+    let bytes = sealed.read()?;
+    let mut replay = Replay::default();
+    replay.play(&scan(number, &bytes, true));
+    if let Some(snapshot) = Opened::open(disk, next)?.snapshot()? {
+        replay.missing_at_end(&snapshot, length);
+    }
+    damage.extend(replay.damaged.iter().map(|range| (number, range.clone())));
+    report.rebuilt.push(segment::name(number));
+    let blocks = replay.blocks.iter().map(|(key, places)| (*key, places.as_slice()));
+    let (footer, summaries) = segment::encode_footer(number, length, blocks);
+    let written = sealed.file.write_at(&footer, length).and_then(|()| sealed.file.sync());
+    if written.is_ok() {
+        index.add_sealed(number, length + footer.len() as u64, &summaries);
+        return Ok(());
+    }
+    // A full disk, perhaps: the segment is read again when somebody asks, and at the next opening.
+    sealed.file.truncate(length)?;
+    let summary = |(key, places): (&ShardKey, &Vec<_>)| Some((*key, Summary::of(places, length)?));
+    let summaries: Summaries = replay.blocks.iter().filter_map(summary).collect();
+    index.add_sealed(number, length, &summaries);
     Ok(())
 }
 
-fn note_damage(number: u64, damaged: &[Range<u64>], report: &mut RecoveryReport) {
-    let name = segment::name(number);
-    report
-        .damaged
-        .extend(damaged.iter().map(|at| format!("{name} from {} to {}", at.start, at.end)));
+/// A log with its first segment.
+fn begin(disk: &Arc<dyn Disk>, catalog: &Catalog, durability: Durability) -> io::Result<Recovered> {
+    let (mut tips, notes) = (Tips::new(), Notes::new());
+    let mut report = RecoveryReport { segments: 1, ..RecoveryReport::default() };
+    let jump = if catalog.streams.is_empty() { 0 } else { COUNTER_JUMP };
+    if jump > 0 {
+        // The catalog outlived the log: somebody removed the segments.
+        report.damaged.push(format!("{LOG_FOLDER} holds no segment: all records are gone"));
+        jump_counters(&mut tips, catalog);
+    }
+    let commit = Commit { group: 1, start: 0, clean: false };
+    let (file, end) = log::create(&**disk, 1, commit.group, |body| {
+        Snapshot::write(body, durability, jump, &tips, &notes);
+    })?;
+    let index = Index::new(Active { number: 1, file: Arc::clone(&file) });
+    let log = Log::new(Arc::clone(disk), durability, (1, file), end, commit);
+    let last_arrival = Timestamp::default();
+    Ok(Recovered { log, index, notes, tips, last_arrival, active_since: None, roll: None, report })
 }
 
-fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; file.length()? as usize];
-    file.read_at(&mut bytes, 0)?;
-    Ok(bytes)
-}
-
-fn scan(bytes: &[u8]) -> Scan {
-    let mut scan = Scan::default();
-    let mut group: Vec<(Kind, usize, usize)> = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        match frame::decode(&bytes[at..]) {
-            Some((Kind::Footer, ..)) => break,
-            Some((Kind::Commit, body, length)) => {
-                accept(&mut scan, bytes, &mut group);
-                scan.group = Fields(body).u64().unwrap_or(scan.group);
-                at += length;
-                scan.end = at as u64;
-            }
-            Some((kind, _, length)) => {
-                group.push((kind, at, length));
-                at += length;
-            }
-            None => {
-                let Some((start, end)) = next_commit(bytes, at + 1) else { break };
-                // What stood before the damage in the same group was committed with it.
-                let resume = if start > at { start } else { end };
-                accept(&mut scan, bytes, &mut group);
-                scan.damaged.push(at as u64..resume as u64);
-                at = resume;
-                scan.end = scan.end.max(if start > at { 0 } else { resume as u64 });
-            }
+/// Passes over all numbers that may have been handed out, also of shards that no frame tells of.
+fn jump_counters(tips: &mut Tips, catalog: &Catalog) {
+    for stream in catalog.streams.values() {
+        for shard in &stream.shards {
+            let key = ShardKey { incarnation: stream.incarnation, shard: shard.id.index() };
+            tips.entry(key).or_default();
         }
     }
-    scan
+    tips.values_mut()
+        .for_each(|tip| tip.next_counter = tip.next_counter.saturating_add(COUNTER_JUMP));
 }
 
-/// Counts the frames of a committed group in.
-fn accept(scan: &mut Scan, bytes: &[u8], group: &mut Vec<(Kind, usize, usize)>) {
-    for (kind, offset, length) in group.drain(..) {
-        let body = &bytes[offset + HEADER..offset + length];
-        match kind {
-            Kind::Block => {
-                let Some(head) = BlockHead::read(body).filter(|head| head.count > 0) else {
-                    continue;
-                };
-                scan.blocks.entry(head.key).or_default().push(BlockPlace {
-                    first_counter: head.first_counter,
-                    offset: offset as u64,
-                    arrival: head.arrival,
-                    length: length as u32,
-                    count: head.count,
-                });
-            }
-            Kind::Note => scan.notes.extend(frame::read_note(&mut Fields(body))),
-            Kind::Snapshot => scan.snapshot = read_snapshot(body),
-            Kind::Commit | Kind::Footer => {}
-        }
-    }
-}
-
-/// The next whole commit frame at or behind `from`: where its group starts, and where it ends.
-fn next_commit(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
-    const COMMIT_BODY: usize = 16;
-    (from..bytes.len().saturating_sub(HEADER + COMMIT_BODY - 1)).find_map(|at| {
-        // Only headers of the right kind and length are checked in full: damage may hold anything.
-        let plausible = frame::header(&bytes[at..]) == Some((Kind::Commit, COMMIT_BODY));
-        let (_, body, length) = plausible.then(|| frame::decode(&bytes[at..]))??;
-        let mut fields = Fields(body);
-        fields.u64()?;
-        let start = fields.u64()?.min(at as u64) as usize;
-        Some((start, at + length))
-    })
-}
-
-fn read_snapshot(body: &[u8]) -> Option<Snapshot> {
-    let mut fields = Fields(body);
-    let mut tips = HashMap::new();
-    for _ in 0..fields.u32()? {
-        let key = ShardKey { incarnation: fields.u64()?, shard: fields.u32()? };
-        tips.insert(key, fields.u64()?);
-    }
-    let last_arrival = Timestamp::from_millis(fields.u64()?);
-    let mut notes = Notes::new();
-    for _ in 0..fields.u32()? {
-        if let (key, Some(value)) = frame::read_note(&mut fields)? {
-            notes.insert(key, value);
-        }
-    }
-    Some(Snapshot { tips, last_arrival, notes })
-}
-
-/// Plays a segment's contents over the state of the ones before.
-fn apply(
-    scan: &Scan,
-    tips: &mut HashMap<ShardKey, u64>,
-    notes: &mut Notes,
-    last_arrival: &mut Timestamp,
-) {
-    if let Some(snapshot) = &scan.snapshot {
-        tips.clone_from(&snapshot.tips);
-        notes.clone_from(&snapshot.notes);
-        *last_arrival = snapshot.last_arrival;
-    }
-    for (key, places) in &scan.blocks {
-        for place in places {
-            let tip = tips.entry(*key).or_insert(FIRST_COUNTER);
-            *tip = (*tip).max(place.last_counter() + 1);
-            *last_arrival = (*last_arrival).max(place.arrival);
-        }
-    }
-    for (key, value) in &scan.notes {
-        match value {
-            Some(value) => notes.insert(key.clone(), value.clone()),
-            None => notes.remove(key),
-        };
-    }
+/// The findings of damage that are still about something, for people.
+pub(crate) fn describe_damage(notes: &Notes, index: &Index) -> Vec<String> {
+    notes::damages(notes)
+        .into_iter()
+        .filter(|(number, _)| index.holds(*number))
+        .map(|(number, at)| format!("{} from {} to {}", segment::name(number), at.start, at.end))
+        .collect()
 }

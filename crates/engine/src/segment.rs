@@ -1,4 +1,13 @@
-//! A segment: one file of the log, its frames, and the footer that a sealed one carries.
+//! A segment: one file of the log, where its blocks are, and the footer of a sealed one.
+//!
+//! ```text
+//! segment  group · group · … and, once sealed:
+//!          places frame per shard · footer frame · trailer
+//! group    (block | note)* · commit; the first group of a segment is snapshot · commit
+//! place    first counter u64 · offset u64 · arrival ms u64 · length u32 · count u32
+//! trailer  offset of the footer frame u64 · magic u32 · crc32c u32 of the 12 bytes before
+//! ```
+//! Recovery reads trailer and footer frame only; a shard's places are read when a reader comes by.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,7 +16,7 @@ use baikonur_stream::Timestamp;
 use bytes::Bytes;
 
 use crate::disk::{DiskFile, LOG_FOLDER};
-use crate::frame::{self, BlockHead, Fields, HEADER, Kind, ShardKey};
+use crate::frame::{self, BlockHead, Fields, Frames, HEADER, Kind, ShardKey, write_key};
 
 /// Where a block is and what it holds: the unit of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,16 +24,38 @@ pub(crate) struct BlockPlace {
     pub(crate) first_counter: u64,
     pub(crate) offset: u64,
     pub(crate) arrival: Timestamp,
-    /// Of the whole frame, in bytes.
+    /// Of the whole frame, in bytes; 0 for records known to be lost.
     pub(crate) length: u32,
     pub(crate) count: u32,
 }
 
 impl BlockPlace {
-    const LENGTH: usize = 32;
-
     pub(crate) fn last_counter(&self) -> u64 {
-        self.first_counter + u64::from(self.count) - 1
+        self.first_counter.saturating_add(u64::from(self.count)).saturating_sub(1)
+    }
+
+    /// Records that should be there and are not: `count` from `first_counter` on.
+    pub(crate) fn hole(first_counter: u64, count: u64, offset: u64, arrival: Timestamp) -> Self {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        Self { first_counter, offset, arrival, length: 0, count }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.first_counter.to_le_bytes());
+        out.extend_from_slice(&self.offset.to_le_bytes());
+        out.extend_from_slice(&self.arrival.millis().to_le_bytes());
+        out.extend_from_slice(&self.length.to_le_bytes());
+        out.extend_from_slice(&self.count.to_le_bytes());
+    }
+
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self {
+            first_counter: fields.u64()?,
+            offset: fields.u64()?,
+            arrival: fields.timestamp()?,
+            length: fields.u32()?,
+            count: fields.u32().filter(|count| *count > 0)?,
+        })
     }
 }
 
@@ -34,159 +65,189 @@ pub(crate) type Blocks = BTreeMap<ShardKey, Vec<BlockPlace>>;
 /// What is known of a shard's blocks in a sealed segment without reading them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Summary {
+    pub(crate) first_counter: u64,
     pub(crate) last_counter: u64,
+    pub(crate) first_arrival: Timestamp,
     pub(crate) last_arrival: Timestamp,
-    /// Where the shard's places stand in the footer.
-    offset: u64,
-    count: u32,
+    /// Offset of the frame that lists the places. It stands behind all groups.
+    pub(crate) offset: u64,
+    /// Of that frame; 0 if there is none.
+    length: u32,
 }
 
-/// A segment that takes no more records.
-pub(crate) struct Sealed {
-    pub(crate) number: u64,
-    pub(crate) bytes: u64,
-    pub(crate) shards: BTreeMap<ShardKey, Summary>,
-    /// The places themselves, for a segment whose footer was lost.
-    rebuilt: Option<Blocks>,
+impl Summary {
+    /// Of places that are in no footer, in a segment whose groups end at `end`.
+    pub(crate) fn of(places: &[BlockPlace], end: u64) -> Option<Self> {
+        let (first, last) = (places.first()?, places.last()?);
+        Some(Self {
+            first_counter: first.first_counter,
+            last_counter: last.last_counter(),
+            first_arrival: first.arrival,
+            last_arrival: last.arrival,
+            offset: end,
+            length: 0,
+        })
+    }
 }
+
+/// Summaries of one segment by shard.
+pub(crate) type Summaries = BTreeMap<ShardKey, Summary>;
 
 const TRAILER: usize = 16;
-const TRAILER_MAGIC: u32 = u32::from_le_bytes(*b"BKFT");
+const TRAILER_MAGIC: [u8; 4] = *b"BKT1";
 
 /// The file name of a segment.
 pub(crate) fn name(number: u64) -> String {
     format!("{LOG_FOLDER}/{number:020}.segment")
 }
 
-/// The number in a segment's file name.
+/// The number in a segment's file name (without folder).
 pub(crate) fn number(name: &str) -> Option<u64> {
-    name.strip_suffix(".segment")?.parse().ok()
+    let digits = name.strip_suffix(".segment")?;
+    let legal = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|_| legal)
 }
 
-/// Reads the block at `place` whole, checks it, and returns its body.
-pub(crate) fn read_block(file: &dyn DiskFile, place: &BlockPlace) -> io::Result<Option<Bytes>> {
-    let mut buffer = vec![0; place.length as usize];
-    file.read_at(&mut buffer, place.offset)?;
-    let fits = matches!(frame::decode(&buffer), Some((Kind::Block, body, length))
-        if length == buffer.len()
-            && BlockHead::read(body).is_some_and(|head| head.first_counter == place.first_counter));
-    Ok(fits.then(|| Bytes::from(buffer).slice(HEADER..)))
-}
-
-/// The footer of a segment whose frames end at `offset`, with the trailer that finds it.
-pub(crate) fn encode_footer(blocks: &Blocks, offset: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    frame::encode(&mut out, Kind::Footer, |body| {
-        body.extend_from_slice(&(blocks.len() as u32).to_le_bytes());
-        for (key, places) in blocks {
-            body.extend_from_slice(&key.incarnation.to_le_bytes());
-            body.extend_from_slice(&key.shard.to_le_bytes());
+/// Builds the footer of a segment whose groups end at `end`: its bytes and the summaries in it.
+pub(crate) fn encode_footer<'a>(
+    segment: u64,
+    end: u64,
+    blocks: impl IntoIterator<Item = (ShardKey, &'a [BlockPlace])>,
+) -> (Vec<u8>, Summaries) {
+    let mut frames = Frames::new(segment, end, Vec::new());
+    let mut summaries = Summaries::new();
+    for (key, places) in blocks {
+        let Some(summary) = Summary::of(places, end) else { continue };
+        let (offset, length) = frames.add(Kind::Places, |body| {
+            write_key(body, key);
             body.extend_from_slice(&(places.len() as u32).to_le_bytes());
-            for place in places {
-                write_place(body, place);
-            }
+            places.iter().for_each(|place| place.write(body));
+        });
+        summaries.insert(key, Summary { offset, length, ..summary });
+    }
+    let (footer, _) = frames.add(Kind::Footer, |body| {
+        body.extend_from_slice(&(summaries.len() as u32).to_le_bytes());
+        for (key, summary) in &summaries {
+            write_key(body, *key);
+            body.extend_from_slice(&summary.first_counter.to_le_bytes());
+            body.extend_from_slice(&summary.last_counter.to_le_bytes());
+            body.extend_from_slice(&summary.first_arrival.millis().to_le_bytes());
+            body.extend_from_slice(&summary.last_arrival.millis().to_le_bytes());
+            body.extend_from_slice(&summary.offset.to_le_bytes());
+            body.extend_from_slice(&summary.length.to_le_bytes());
         }
     });
-    let mut trailer = offset.to_le_bytes().to_vec();
-    trailer.extend_from_slice(&TRAILER_MAGIC.to_le_bytes());
-    let crc = crc32c::crc32c(&trailer);
-    trailer.extend_from_slice(&crc.to_le_bytes());
-    out.extend_from_slice(&trailer);
-    out
+    let at = frames.bytes.len();
+    frames.bytes.extend_from_slice(&footer.to_le_bytes());
+    frames.bytes.extend_from_slice(&TRAILER_MAGIC);
+    let crc = crc32c::crc32c(&frames.bytes[at..]);
+    frames.bytes.extend_from_slice(&crc.to_le_bytes());
+    (frames.bytes, summaries)
 }
 
-fn write_place(out: &mut Vec<u8>, place: &BlockPlace) {
-    out.extend_from_slice(&place.first_counter.to_le_bytes());
-    out.extend_from_slice(&place.offset.to_le_bytes());
-    out.extend_from_slice(&place.arrival.millis().to_le_bytes());
-    out.extend_from_slice(&place.length.to_le_bytes());
-    out.extend_from_slice(&place.count.to_le_bytes());
-}
-
-fn read_place(fields: &mut Fields<'_>) -> Option<BlockPlace> {
-    Some(BlockPlace {
-        first_counter: fields.u64()?,
-        offset: fields.u64()?,
-        arrival: Timestamp::from_millis(fields.u64()?),
-        length: fields.u32()?,
-        count: fields.u32().filter(|count| *count > 0)?,
-    })
-}
-
-impl Sealed {
-    /// Takes up a segment by its footer. None if it has none that can be trusted.
-    ///
-    /// The file is not kept open: a year of segments would need more handles than a process has.
-    pub(crate) fn load(number: u64, file: &dyn DiskFile) -> io::Result<Option<Self>> {
-        let bytes = file.length()?;
-        let Some(offset) = trailer(file, bytes)? else { return Ok(None) };
-        let Some(length) = (bytes - TRAILER as u64).checked_sub(offset) else { return Ok(None) };
-        let mut footer = vec![0; length as usize];
-        file.read_at(&mut footer, offset)?;
-        let shards = match frame::decode(&footer) {
-            Some((Kind::Footer, body, _)) => summaries(body, offset + HEADER as u64),
-            _ => None,
-        };
-        Ok(shards.map(|shards| Self { number, bytes, shards, rebuilt: None }))
-    }
-
-    /// A segment whose blocks are known from a scan.
-    pub(crate) fn rebuilt(number: u64, bytes: u64, blocks: Blocks) -> Self {
-        let summary = |places: &Vec<BlockPlace>| {
-            places.last().map(|last| Summary {
-                last_counter: last.last_counter(),
-                last_arrival: last.arrival,
-                offset: 0,
-                count: 0,
-            })
-        };
-        let shards =
-            blocks.iter().filter_map(|(key, places)| Some((*key, summary(places)?))).collect();
-        Self { number, bytes, shards, rebuilt: Some(blocks) }
-    }
-
-    /// The places of a shard's blocks, from the footer of `file`.
-    pub(crate) fn places(&self, file: &dyn DiskFile, key: ShardKey) -> io::Result<Vec<BlockPlace>> {
-        if let Some(blocks) = &self.rebuilt {
-            return Ok(blocks.get(&key).cloned().unwrap_or_default());
-        }
-        let Some(summary) = self.shards.get(&key) else { return Ok(Vec::new()) };
-        let mut buffer = vec![0; summary.count as usize * BlockPlace::LENGTH];
-        file.read_at(&mut buffer, summary.offset)?;
-        let mut fields = Fields(&buffer);
-        Ok((0..summary.count).filter_map(|_| read_place(&mut fields)).collect())
-    }
-}
-
-fn trailer(file: &dyn DiskFile, length: u64) -> io::Result<Option<u64>> {
+/// The summaries in a segment's footer. None if it has none that can be trusted.
+pub(crate) fn read_footer(
+    file: &dyn DiskFile,
+    segment: u64,
+    length: u64,
+) -> io::Result<Option<Summaries>> {
     let Some(at) = length.checked_sub(TRAILER as u64) else { return Ok(None) };
     let mut trailer = [0; TRAILER];
     file.read_at(&mut trailer, at)?;
     let mut fields = Fields(&trailer);
-    let (offset, magic, crc) = (fields.u64(), fields.u32(), fields.u32());
-    let good = magic == Some(TRAILER_MAGIC) && crc == Some(crc32c::crc32c(&trailer[..12]));
-    Ok(offset.filter(|offset| good && *offset <= at))
+    let (offset, magic, crc) = (fields.u64(), fields.bytes(4), fields.u32());
+    let sound =
+        magic == Some(&TRAILER_MAGIC) && crc == Some(crc32c::crc32c(&trailer[..TRAILER - 4]));
+    let Some(offset) = offset.filter(|offset| sound && *offset <= at) else { return Ok(None) };
+    let mut footer = vec![0; (at - offset) as usize];
+    file.read_at(&mut footer, offset)?;
+    Ok(match frame::decode(&footer, segment, offset) {
+        Some((Kind::Footer, body, _)) => summaries(body),
+        _ => None,
+    })
 }
 
-/// The summaries of a footer's body that starts at `base` of the file.
-fn summaries(body: &[u8], base: u64) -> Option<BTreeMap<ShardKey, Summary>> {
+fn summaries(body: &[u8]) -> Option<Summaries> {
     let mut fields = Fields(body);
-    let shards = fields.u32()?;
-    let mut summaries = BTreeMap::new();
-    for _ in 0..shards {
-        let key = ShardKey { incarnation: fields.u64()?, shard: fields.u32()? };
-        let count = fields.u32()?;
-        let offset = base + (body.len() - fields.0.len()) as u64;
-        let places = fields.bytes((count as usize).checked_mul(BlockPlace::LENGTH)?)?;
-        let last = places.chunks(BlockPlace::LENGTH).last()?;
-        let last = read_place(&mut Fields(last))?;
+    let count = fields.u32()?;
+    let mut summaries = Summaries::new();
+    for _ in 0..count {
+        let key = fields.key()?;
         let summary = Summary {
-            last_counter: last.last_counter(),
-            last_arrival: last.arrival,
-            offset,
-            count,
+            first_counter: fields.u64()?,
+            last_counter: fields.u64()?,
+            first_arrival: fields.timestamp()?,
+            last_arrival: fields.timestamp()?,
+            offset: fields.u64()?,
+            length: fields.u32()?,
         };
         summaries.insert(key, summary);
     }
     Some(summaries)
+}
+
+/// The places of a shard's blocks as the footer of a sealed segment lists them. None if the list is
+/// missing or damaged.
+pub(crate) fn read_places(
+    file: &dyn DiskFile,
+    segment: u64,
+    key: ShardKey,
+    summary: &Summary,
+) -> io::Result<Option<Vec<BlockPlace>>> {
+    let mut buffer = vec![0; summary.length as usize];
+    file.read_at(&mut buffer, summary.offset)?;
+    Ok(match frame::decode(&buffer, segment, summary.offset) {
+        Some((Kind::Places, body, _)) => places(body, key),
+        _ => None,
+    })
+}
+
+fn places(body: &[u8], key: ShardKey) -> Option<Vec<BlockPlace>> {
+    let mut fields = Fields(body);
+    if fields.key()? != key {
+        return None;
+    }
+    let count = fields.u32()?;
+    (0..count).map(|_| BlockPlace::read(&mut fields)).collect()
+}
+
+/// The first `length` bytes of a segment.
+pub(crate) fn read_from_start(file: &dyn DiskFile, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length as usize];
+    file.read_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// The body of the block at `place` in `bytes`, which stand at `offset` of the segment. None if it
+/// is not what was written.
+pub(crate) fn block_body(
+    bytes: &Bytes,
+    segment: u64,
+    offset: u64,
+    place: &BlockPlace,
+) -> Option<Bytes> {
+    let at = usize::try_from(place.offset.checked_sub(offset)?).ok()?;
+    let end = at.checked_add(place.length as usize)?;
+    let frame = bytes.get(at..end)?;
+    let (kind, body, length) = frame::decode(frame, segment, place.offset)?;
+    let head = BlockHead::read(body)?;
+    let fits = kind == Kind::Block
+        && length == frame.len()
+        && head.first_counter == place.first_counter
+        && head.count == place.count;
+    fits.then(|| bytes.slice(at + HEADER..end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_sort_as_their_numbers_do_and_others_are_left_alone() {
+        assert_eq!(name(7), "log/00000000000000000007.segment");
+        assert_eq!(number("00000000000000000007.segment"), Some(7));
+        for other in ["7.segment", "0000000000000000000x.segment", "LOCK", ".segment"] {
+            assert_eq!(number(other), None, "{other}");
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! Directories written by released versions, and ones that no version has written.
 
-use baikonur_engine::{Engine, EngineSettings, OpenError};
+use baikonur_stream::Administer;
 
-use crate::simulated::{Random, SimulatedDisk};
-use crate::world::*;
+use super::world::*;
+use crate::{Engine, EngineSettings, OpenError, SimulatedDisk};
 
 /// `BAIKONUR_WRITE_FIXTURE=1` writes it anew: only ever for a new format.
 #[tokio::test]
@@ -52,37 +52,43 @@ async fn a_directory_of_another_format_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn any_bytes_as_segments_are_opened_or_refused_but_never_a_panic() {
-    let good = {
-        let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
-        let (engine, _) = open(&disk, &clock);
-        create(&engine, "s", 2).await;
-        for n in 0..60 {
-            put(&engine, "s", n % 2, &format!("record {n}")).await.unwrap();
-        }
-        engine.close().await;
-        disk
-    };
-    for seed in 0..300 {
-        let mut random = Random(seed);
-        let disk = good.after_kill();
+async fn a_directory_without_its_catalog_is_refused_and_not_taken_for_an_empty_one() {
+    let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
+    let engine = prepared(&disk, &clock).await;
+    put(&engine, "s", 0, "precious").await.unwrap();
+    engine.close().await;
+    for missing in ["catalog.json", "FORMAT"] {
+        let without = SimulatedDisk::default();
         for (name, bytes) in disk.files() {
-            if name.starts_with("log/") {
-                for _ in 0..random.below(6) {
-                    disk.flip(&name, random.below(bytes.len() as u64 * 8) as usize);
-                }
-                if random.below(4) == 0 {
-                    disk.cut(&name, random.below(bytes.len() as u64) as usize);
-                }
+            if name != missing {
+                without.put_file(&name, bytes);
             }
         }
-        let clock = TestClock::at(START);
-        let clock: std::sync::Arc<dyn baikonur_stream::Clock> = clock;
-        if let Ok((engine, _)) = Engine::open_on(std::sync::Arc::new(disk), settings(), clock) {
-            for index in 0..2 {
-                let start = baikonur_stream::StartingPosition::TrimHorizon;
-                let _ = read_from(&engine, &shard("s", index), start).await;
+        let opened =
+            Engine::open_on(std::sync::Arc::new(without.clone()), settings(), clock.clone());
+        let Err(OpenError::Incomplete { missing: named, .. }) = opened else { panic!("opened") };
+        assert_eq!(named, missing);
+        assert_eq!(without.files().len(), disk.files().len() - 1, "nothing was made or removed");
+    }
+}
+
+#[tokio::test]
+async fn a_catalog_with_a_flipped_bit_is_refused_or_means_the_same() {
+    let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
+    let engine = prepared(&disk, &clock).await;
+    let described = engine.describe_stream(&stream("s")).await.unwrap();
+    engine.close().await;
+    let bits = disk.files()["catalog.json"].len() * 8;
+    for bit in (0..bits).step_by(7) {
+        let disk = disk.after_kill();
+        disk.flip("catalog.json", bit);
+        // Blanks between values, and names of fields that are empty anyway, change nothing.
+        match Engine::open_on(std::sync::Arc::new(disk), settings(), clock.clone()) {
+            Ok((engine, _)) => {
+                let found = engine.describe_stream(&stream("s")).await.unwrap();
+                assert_eq!(found, described, "bit {bit}");
             }
+            Err(error) => assert!(matches!(error, OpenError::Io { .. }), "bit {bit}: {error}"),
         }
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use baikonur_engine::{Disk, Engine, EngineSettings, RecoveryReport};
 use baikonur_stream::{
     Administer, Clock, CreateStream, Cursor, HashKey, PartitionKey, PutEntry, PutError, Read,
     ReadError, ReadLimits, Record, RetentionHours, SequenceNumber, ShardAddress, ShardId,
@@ -12,26 +11,36 @@ use baikonur_stream::{
 };
 use bytes::Bytes;
 
-#[derive(Default)]
-pub(crate) struct TestClock(AtomicU64);
+use crate::{Engine, EngineSettings, RecoveryReport, SimulatedDisk};
+
+/// Wall and monotonic time in milliseconds.
+pub(crate) struct TestClock {
+    wall: AtomicU64,
+    monotonic: AtomicU64,
+}
 
 impl TestClock {
     pub(crate) fn at(seconds: u64) -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(seconds * 1000)))
+        Arc::new(Self { wall: AtomicU64::new(seconds * 1000), monotonic: AtomicU64::new(0) })
     }
 
     pub(crate) fn advance(&self, by: Duration) {
-        self.0.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+        self.wall.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+        self.monotonic.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    pub(crate) fn step_back(&self, by: Duration) {
+        self.wall.fetch_sub(by.as_millis() as u64, Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.wall.load(Ordering::SeqCst))
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::SeqCst))
+        Duration::from_millis(self.monotonic.load(Ordering::SeqCst))
     }
 }
 
@@ -41,9 +50,16 @@ pub(crate) fn settings() -> EngineSettings {
     EngineSettings { segment_bytes: 2_000, ..EngineSettings::new("simulated") }
 }
 
-pub(crate) fn open(disk: &(impl Disk + Clone), clock: &Arc<TestClock>) -> (Engine, RecoveryReport) {
+pub(crate) fn open(disk: &SimulatedDisk, clock: &Arc<TestClock>) -> (Engine, RecoveryReport) {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
     Engine::open_on(Arc::new(disk.clone()), settings(), clock).unwrap()
+}
+
+/// A store with a stream `s` of two shards.
+pub(crate) async fn prepared(disk: &SimulatedDisk, clock: &Arc<TestClock>) -> Engine {
+    let (engine, _) = open(disk, clock);
+    create(&engine, "s", 2).await;
+    engine
 }
 
 pub(crate) fn stream(name: &str) -> StreamName {
@@ -102,7 +118,39 @@ pub(crate) async fn read_from(
     }
 }
 
+/// The payloads of a shard from its oldest record on, going on behind damage; and the damage.
+pub(crate) async fn texts_and_damage(
+    engine: &Engine,
+    name: &str,
+    index: u32,
+) -> (Vec<String>, Vec<String>) {
+    let address = shard(name, index);
+    let (mut texts, mut damage) = (Vec::new(), Vec::new());
+    let mut cursor = engine.seek(&address, StartingPosition::TrimHorizon).await.unwrap();
+    loop {
+        match engine.read(&cursor, ReadLimits { records: 3, bytes: 1_000 }).await {
+            Ok(page) => {
+                texts.extend(page.records.iter().map(text));
+                cursor = page.next.expect("the shard is open");
+                if page.millis_behind_latest == 0 {
+                    return (texts, damage);
+                }
+            }
+            Err(ReadError::Damaged { what, resume }) => {
+                damage.push(what);
+                cursor = resume.expect("the place behind is known");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 pub(crate) async fn texts(engine: &Engine, name: &str, index: u32) -> Vec<String> {
-    let all = read_from(engine, &shard(name, index), StartingPosition::TrimHorizon).await.unwrap();
-    all.iter().map(|r| String::from_utf8(r.data.to_vec()).unwrap()).collect()
+    let (texts, damage) = texts_and_damage(engine, name, index).await;
+    assert!(damage.is_empty(), "{damage:?}");
+    texts
+}
+
+pub(crate) fn text(record: &Record) -> String {
+    String::from_utf8(record.data.to_vec()).unwrap()
 }

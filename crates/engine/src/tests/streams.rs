@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baikonur_engine::{Durability, Engine, EngineSettings, OpenError};
+use crate::{Durability, Engine, EngineSettings, OpenError};
 use baikonur_stream::{
     Administer, AdministerError, Checkpoint, Clock, ConsumerName, CreateStream, Intent,
     ProducerPosition, Progress, PutError, Read, ReadError, ReadLimits, RetentionHours,
     ShardProgress, StartingPosition, Write,
 };
 
-use crate::world::*;
+use super::world::*;
 
 fn real(directory: &std::path::Path, clock: &Arc<TestClock>) -> Engine {
     let settings = EngineSettings { segment_bytes: 4_000, ..EngineSettings::new(directory) };
@@ -42,7 +42,7 @@ async fn a_directory_in_use_is_not_opened_twice() {
     let clock = TestClock::at(START);
     let _engine = real(folder.path(), &clock);
     let second = Engine::open(EngineSettings::new(folder.path()), clock);
-    assert!(matches!(second, Err(OpenError::Io { .. })));
+    assert!(matches!(second, Err(OpenError::InUse { .. })));
 }
 
 #[tokio::test]
@@ -234,4 +234,51 @@ async fn many_writers_share_the_log_without_mixing_up_their_answers() {
             assert_eq!(page.records[0].data, data);
         }
     }
+}
+
+#[tokio::test]
+async fn a_waiting_reader_wakes_when_its_stream_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = real(folder.path(), &TestClock::at(START));
+    create(&engine, "s", 1).await;
+    let cursor = engine.seek(&shard("s", 0), StartingPosition::Latest).await.unwrap();
+    let (waiter, waited) = (engine.clone(), cursor.clone());
+    let waiting = tokio::spawn(async move { waiter.wait(&waited, Duration::from_secs(60)).await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    engine.delete_stream(&stream("s")).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap();
+    let limits = ReadLimits { records: 1, bytes: 1 };
+    let gone = engine.read(&cursor, limits).await;
+    assert_eq!(gone, Err(ReadError::StreamNotFound(stream("s"))));
+}
+
+#[tokio::test]
+async fn puts_over_many_shards_and_large_ones_are_read_back_as_they_were_put() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = real(folder.path(), &TestClock::at(START));
+    create(&engine, "s", 7).await;
+    let data = |n: usize| "d".repeat((n * 7919) % 40_000);
+    let entries = (0..300)
+        .map(|n| baikonur_stream::PutEntry {
+            partition_key: baikonur_stream::PartitionKey::new(n.to_string().into()).unwrap(),
+            explicit_hash_key: None,
+            data: data(n).into(),
+        })
+        .collect();
+    let placed = engine.put(&stream("s"), entries, None).await.unwrap();
+    let mut found = 0;
+    for index in 0..7 {
+        let records = read_from(&engine, &shard("s", index), StartingPosition::TrimHorizon).await;
+        for record in records.unwrap() {
+            let n: usize = record.partition_key.as_str().parse().unwrap();
+            assert_eq!(record.data, data(n));
+            let place = placed[n].as_ref().unwrap();
+            assert_eq!(
+                (place.sequence_number, place.shard.index()),
+                (record.sequence_number, index)
+            );
+            found += 1;
+        }
+    }
+    assert_eq!(found, 300);
 }

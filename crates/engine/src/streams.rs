@@ -1,0 +1,112 @@
+//! Streams in use: what routing, waiting readers and metrics need at hand.
+//!
+//! A stream is replaced, never mutated, so that whoever holds one sees it whole. What readers wait
+//! on passes from one to the next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use baikonur_stream::{HashKey, Shard, ShardId, StreamName};
+use metrics::Counter;
+use tokio::sync::watch;
+
+use crate::catalog::{Catalog, StoredStream};
+use crate::frame::ShardKey;
+
+/// The streams in use, by name.
+pub(crate) type Streams = BTreeMap<StreamName, Arc<Stream>>;
+
+/// A stream in use.
+pub(crate) struct Stream {
+    pub(crate) stored: StoredStream,
+    /// Open shards by the start of their range: the start and the place in `stored.shards`.
+    routes: Vec<(HashKey, u32)>,
+    /// Per shard, by place in `stored.shards`: the counter of the newest record that may be read.
+    newest: Arc<[watch::Sender<u64>]>,
+    pub(crate) flow: Flow,
+}
+
+/// Records and bytes of one stream, registered once.
+#[derive(Clone)]
+pub(crate) struct Flow {
+    pub(crate) records_in: Counter,
+    pub(crate) bytes_in: Counter,
+    pub(crate) records_out: Counter,
+    pub(crate) bytes_out: Counter,
+}
+
+impl Flow {
+    fn new(name: &StreamName) -> Self {
+        let label = || name.to_string();
+        Self {
+            records_in: metrics::counter!("baikonur_stream_records_in_total", "stream" => label()),
+            bytes_in: metrics::counter!("baikonur_stream_bytes_in_total", "stream" => label()),
+            records_out: metrics::counter!("baikonur_stream_records_out_total", "stream" => label()),
+            bytes_out: metrics::counter!("baikonur_stream_bytes_out_total", "stream" => label()),
+        }
+    }
+}
+
+impl Stream {
+    fn new(name: &StreamName, stored: &StoredStream, before: Option<&Self>) -> Self {
+        let mut routes: Vec<_> = stored
+            .shards
+            .iter()
+            .zip(0..)
+            .filter(|(shard, _)| shard.ending_sequence_number.is_none())
+            .map(|(shard, place)| (shard.hash_key_range.start, place))
+            .collect();
+        routes.sort_unstable();
+        let (newest, flow) = match before {
+            Some(before) => (Arc::clone(&before.newest), before.flow.clone()),
+            None => {
+                let newest = stored.shards.iter().map(|_| watch::Sender::new(0)).collect();
+                (newest, Flow::new(name))
+            }
+        };
+        Self { stored: stored.clone(), routes, newest, flow }
+    }
+
+    /// The place in `stored.shards` of the open shard that owns a hash key.
+    pub(crate) fn route(&self, key: HashKey) -> usize {
+        // Open shards cover the key space without a gap, so there is one at or below any key.
+        let after = self.routes.partition_point(|(start, _)| *start <= key);
+        self.routes[after.saturating_sub(1)].1 as usize
+    }
+
+    /// A shard and its place in `stored.shards`.
+    pub(crate) fn shard(&self, id: ShardId) -> Option<(usize, &Shard)> {
+        let place = self.stored.shards.binary_search_by_key(&id, |shard| shard.id).ok()?;
+        Some((place, &self.stored.shards[place]))
+    }
+
+    /// How the log calls the shard at a place.
+    pub(crate) fn key(&self, place: usize) -> ShardKey {
+        let shard = self.stored.shards[place].id.index();
+        ShardKey { incarnation: self.stored.incarnation, shard }
+    }
+
+    /// Tells waiting readers that records up to `counter` may be read.
+    pub(crate) fn announce(&self, place: usize, counter: u64) {
+        self.newest[place].send_if_modified(|newest| {
+            let moved = counter > *newest;
+            *newest = counter.max(*newest);
+            moved
+        });
+    }
+
+    /// What a reader of the shard at `place` waits on.
+    pub(crate) fn subscribe(&self, place: usize) -> watch::Receiver<u64> {
+        self.newest[place].subscribe()
+    }
+}
+
+/// The streams of a catalog, taking over from `before` what goes on.
+pub(crate) fn in_use(catalog: &Catalog, before: &Streams) -> Streams {
+    let stream = |(name, stored): (&StreamName, &StoredStream)| {
+        let same = |b: &&Arc<Stream>| b.stored.incarnation == stored.incarnation;
+        let before = before.get(name).filter(same);
+        (name.clone(), Arc::new(Stream::new(name, stored, before.map(|before| &**before))))
+    };
+    catalog.streams.iter().map(stream).collect()
+}

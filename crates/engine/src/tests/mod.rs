@@ -1,0 +1,9 @@
+//! The store as a whole: on real files, and on a disk that fails on demand.
+
+mod crash;
+mod damage;
+mod format;
+mod retention;
+mod shadow;
+mod streams;
+mod world;
