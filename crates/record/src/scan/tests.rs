@@ -1,3 +1,5 @@
+//! What is JSON and what is not, beside serde_json where they must agree.
+
 use proptest::prelude::*;
 use serde_json::Value;
 

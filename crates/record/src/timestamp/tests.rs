@@ -1,3 +1,5 @@
+//! What python-dateutil makes of timestamps, and that the fast path agrees with the slow one.
+
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
 use serde_json::Value;

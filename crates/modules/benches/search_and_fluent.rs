@@ -1,0 +1,131 @@
+//! How much CPU time `kinesis-to-es` and `kinesis-to-fluent` take for batches of 500 records, from
+//! the bytes of a Kinesis record to the bytes of a request: all but the network.
+//!
+//! The records are the lines of `BAIKONUR_REAL_LOGS` (`.ndjson` or `.ndjson.gz`), by default those of
+//! the fixture in `crates/record`.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use baikonur_modules::intake::{Intake, IntakeSettings};
+use baikonur_modules::{to_es, to_fluent};
+use baikonur_stream::{
+    Batch, Clock, ConsumerName, PartitionKey, Record, SequenceNumber, ShardAddress, ShardId,
+    StreamName, SystemClock, Timestamp,
+};
+use bytes::Bytes;
+
+const BATCH_RECORDS: usize = 500;
+/// Each measurement runs at least this long.
+const AT_LEAST: Duration = Duration::from_secs(2);
+/// What issue 3 asks for: 60 times the originals, in MB/s.
+const TO_ES_TARGET: f64 = 228.0;
+const TO_FLUENT_TARGET: f64 = 702.0;
+
+fn main() {
+    let batches = batches(&logs());
+    let intake = Intake::new(&IntakeSettings::default(), &ConsumerName::new("bench"))
+        .expect("the default settings are good");
+    println!("{} batches of {BATCH_RECORDS} records, one core, no network", batches.len());
+    measure("decode alone", None, &batches, |batch| {
+        intake.parts(batch).map(|taken| taken.events.len()).sum()
+    });
+    let settings = to_es::Settings { index_name_prefix: "logs".to_owned(), ..Default::default() };
+    measure("to-es", Some(TO_ES_TARGET), &batches, |batch| {
+        let parts = intake.parts(batch);
+        let bytes = parts.map(|taken| {
+            let bulks = to_es::Bulks::new(&settings, &batch.shard, &taken.events);
+            bulks.map(|bulk| black_box(bulk.body()).len()).sum::<usize>()
+        });
+        bytes.sum()
+    });
+    let settings = to_fluent::Settings { fluent_tag: "lambda".to_owned(), ..Default::default() };
+    let mut message = Vec::new();
+    measure("to-fluent", Some(TO_FLUENT_TARGET), &batches, |batch| {
+        let mut bytes = 0;
+        for taken in intake.parts(batch) {
+            for chunk in to_fluent::chunks(&settings, &batch.shard, &taken.events) {
+                message.clear();
+                chunk.append(&taken.events, settings.time_precision, &mut message);
+                bytes += black_box(&message).len();
+            }
+        }
+        bytes
+    });
+}
+
+/// Runs `work` over all batches until the time is up, and says how fast it was.
+fn measure(
+    name: &str,
+    target: Option<f64>,
+    batches: &[Batch],
+    mut work: impl FnMut(&Batch) -> usize,
+) {
+    let records = batches.iter().flat_map(|batch| &batch.records);
+    let (count, bytes) = records.fold((0, 0), |(n, bytes), r| (n + 1, bytes + r.data.len()));
+    let mut round = || batches.iter().map(&mut work).sum::<usize>();
+    black_box(round());
+    let clock = CpuClock::new();
+    let started = clock.now();
+    let mut rounds = 0.0;
+    while clock.now() - started < AT_LEAST {
+        black_box(round());
+        rounds += 1.0;
+    }
+    let seconds = (clock.now() - started).as_secs_f64();
+    let megabytes = rounds * bytes as f64 / 1e6 / seconds;
+    let nanoseconds = seconds * 1e9 / (rounds * f64::from(count));
+    print!("{name:<14} {megabytes:>7.0} MB/s {nanoseconds:>7.0} ns a record");
+    match target {
+        Some(target) => println!("   target {target:.0}, {:.1} times", megabytes / target),
+        None => println!(),
+    }
+}
+
+/// CPU time of this thread where the system tells it, else the time that passes.
+struct CpuClock(SystemClock);
+
+impl CpuClock {
+    fn new() -> Self {
+        Self(SystemClock::new())
+    }
+
+    fn now(&self) -> Duration {
+        let spent = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+        let nanoseconds = spent.and_then(|text| text.split(' ').next()?.parse().ok());
+        nanoseconds.map_or_else(|| self.0.monotonic(), Duration::from_nanos)
+    }
+}
+
+fn logs() -> PathBuf {
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../record/tests/data/real-logs.ndjson");
+    std::env::var_os("BAIKONUR_REAL_LOGS").map_or_else(|| fixture.into(), PathBuf::from)
+}
+
+fn batches(logs: &Path) -> Vec<Batch> {
+    let file = File::open(logs).unwrap_or_else(|error| panic!("{}: {error}", logs.display()));
+    let reader: Box<dyn Read> = if logs.extension().is_some_and(|ending| ending == "gz") {
+        Box::new(flate2::read::MultiGzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
+    let shard = ShardAddress {
+        stream: StreamName::new("logs").expect("a legal name"),
+        shard: ShardId::new(0),
+    };
+    let key = PartitionKey::new(Bytes::from_static(b"key")).expect("a legal key");
+    let lines = BufReader::new(reader).lines().map(|line| line.expect("the logs are text"));
+    let record = |(counter, line): (u64, String)| Record {
+        sequence_number: SequenceNumber::new(1_700_000_000, 0, counter, 1_700_000_001),
+        arrival: Timestamp::from_seconds(1_700_000_001),
+        partition_key: key.clone(),
+        data: line.into(),
+    };
+    let records: Vec<Record> = (0..).zip(lines).map(record).collect();
+    let batch =
+        |records: &[Record]| Batch { shard: shard.clone(), records: records.to_vec(), attempt: 0 };
+    records.chunks(BATCH_RECORDS).map(batch).collect()
+}

@@ -1,0 +1,109 @@
+//! Records into another stream: chosen by log type, bytes, partition key and order kept.
+//!
+//! Each log event becomes a record: an aggregate or a CloudWatch Logs envelope is opened, gzip is
+//! undone, since what is decoded once need not be decoded again behind the router. What cannot be
+//! put now is never dropped: the mapping hands it over again, from the first record that is not in
+//! the target.
+//!
+//! With each put the target remembers, atomically, how far this module has come in the source shard.
+//! After a crash between a put and the checkpoint the records come again and are left out; what
+//! among them was rejected is reported again. Targets that cannot remember get them twice.
+
+mod encode;
+mod send;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use baikonur_stream::{
+    Batch, Cause, Deliver, Delivery, Module, OpenError, Outcome, RejectedRecord, SequenceNumber,
+    ShardAddress, StreamName, Write,
+};
+
+pub use encode::TOO_LARGE_FOR_STREAM;
+pub use settings::Settings;
+
+use crate::intake::{Intake, Taken, TakenPayload};
+use send::NotPut;
+
+/// The `kinesis-forward` module.
+pub struct Forward {
+    shared: Arc<Shared>,
+}
+
+/// What the deliveries of all shards have in common.
+struct Shared {
+    target: StreamName,
+    intake: Arc<Intake>,
+    write: Arc<dyn Write>,
+}
+
+impl Forward {
+    /// A module that puts what `intake` takes into the stream that `settings` name.
+    pub fn new(settings: Settings, intake: Arc<Intake>, write: Arc<dyn Write>) -> Self {
+        let shared = Shared { target: settings.target_stream_name, intake, write };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+#[async_trait]
+impl Module for Forward {
+    async fn open(&self, shard: &ShardAddress) -> Result<Box<dyn Deliver>, OpenError> {
+        let Shared { target, intake, write } = &*self.shared;
+        if shard.stream == *target {
+            return Err(OpenError(format!(
+                "{target} would be forwarded to itself: target_stream_name must be another stream"
+            )));
+        }
+        let producer = format!("{}/{shard}", intake.consumer());
+        let put_before = write.remembered(&producer).await.map_err(|error| {
+            OpenError(format!("how far {producer} has put into {target} is not known: {error}"))
+        })?;
+        Ok(Box::new(Forwarding { shared: self.shared.clone(), producer, put_before }))
+    }
+}
+
+/// The delivery of one shard.
+struct Forwarding {
+    shared: Arc<Shared>,
+    producer: String,
+    /// Up to this record all that is to be put was put before.
+    put_before: Option<SequenceNumber>,
+}
+
+#[async_trait]
+impl Deliver for Forwarding {
+    async fn deliver(&mut self, batch: &Batch) -> Delivery {
+        let mut rejected = Vec::new();
+        for part in self.shared.intake.payload_parts(batch) {
+            if let Err(NotPut { from, reason }) = self.put(part, &mut rejected).await {
+                let outcome = Outcome::Failed { from, cause: Cause::Destination, reason };
+                return Delivery { outcome, rejected };
+            }
+        }
+        Delivery { outcome: Outcome::Delivered, rejected }
+    }
+}
+
+impl Forwarding {
+    async fn put(
+        &self,
+        part: Taken<TakenPayload>,
+        rejected: &mut Vec<RejectedRecord>,
+    ) -> Result<(), NotPut> {
+        let Shared { target, write, intake } = &*self.shared;
+        rejected.extend(part.rejected);
+        let intake_rejected = rejected.len();
+        let puts = encode::puts(part.events, self.put_before, rejected);
+        for record in &rejected[intake_rejected..] {
+            intake.count_rejected(&record.reason);
+        }
+        for put in puts {
+            send::send(&**write, target, &self.producer, put).await?;
+        }
+        Ok(())
+    }
+}

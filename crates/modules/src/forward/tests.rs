@@ -1,0 +1,186 @@
+//! Forwarding, against a stream that lives in memory and fails when told to.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use baikonur_stream::{
+    ConsumerName, PartitionKey, Placed, ProducerPosition, PutEntry, PutError, Record, ShardId,
+    Timestamp,
+};
+use bytes::Bytes;
+
+use super::*;
+use crate::intake::IntakeSettings;
+
+/// A target stream that remembers its producers, as embedded streams do.
+#[derive(Default)]
+struct Target {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: Vec<PutEntry>,
+    remembered: HashMap<String, SequenceNumber>,
+    /// What the next puts answer instead: for the whole, or from the record at a place on.
+    faults: Vec<Fault>,
+}
+
+enum Fault {
+    Whole(PutError),
+    FromPlace(usize, PutError),
+}
+
+impl Target {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail_next(&self, fault: Fault) {
+        self.lock().faults.push(fault);
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let entries = &self.lock().entries;
+        entries.iter().map(|entry| String::from_utf8_lossy(&entry.data).into_owned()).collect()
+    }
+}
+
+#[async_trait]
+impl Write for Target {
+    async fn put(
+        &self,
+        _stream: &StreamName,
+        entries: Vec<PutEntry>,
+        remember: Option<ProducerPosition>,
+    ) -> Result<Vec<Result<Placed, PutError>>, PutError> {
+        let mut state = self.lock();
+        let (put, error) = match state.faults.pop() {
+            None => (entries.len(), None),
+            Some(Fault::Whole(error)) => return Err(error),
+            Some(Fault::FromPlace(place, error)) => (place, Some(error)),
+        };
+        let mut results = Vec::new();
+        for (place, entry) in entries.into_iter().enumerate() {
+            if let (true, Some(error)) = (place >= put, &error) {
+                results.push(Err(error.clone()));
+                continue;
+            }
+            let sequence_number = number(state.entries.len() as u64);
+            state.entries.push(entry);
+            results.push(Ok(Placed { shard: ShardId::new(0), sequence_number }));
+        }
+        if let (None, Some(position)) = (error, remember) {
+            state.remembered.insert(position.producer, position.up_to);
+        }
+        Ok(results)
+    }
+
+    async fn remembered(&self, producer: &str) -> Result<Option<SequenceNumber>, PutError> {
+        Ok(self.lock().remembered.get(producer).copied())
+    }
+}
+
+fn number(counter: u64) -> SequenceNumber {
+    SequenceNumber::new(1_700_000_000, 0, counter, 1_700_000_000)
+}
+
+fn shard(stream: &str) -> ShardAddress {
+    ShardAddress { stream: StreamName::new(stream).unwrap(), shard: ShardId::new(0) }
+}
+
+fn module(target: &Arc<Target>, whitelist: &str) -> Forward {
+    let settings = IntakeSettings {
+        log_type_field_whitelist: vec![whitelist.to_owned()],
+        ..IntakeSettings::default()
+    };
+    let intake = Intake::new(&settings, &ConsumerName::new("to-b")).unwrap();
+    let settings =
+        Settings { target_stream_name: StreamName::new("b").unwrap(), kinesis_max_retries: None };
+    Forward::new(settings, Arc::new(intake), target.clone())
+}
+
+fn batch(first: u64, payloads: &[&str]) -> Batch {
+    let records = (first..).zip(payloads).map(|(counter, payload)| Record {
+        sequence_number: number(counter),
+        arrival: Timestamp::from_seconds(1_700_000_000),
+        partition_key: PartitionKey::new(format!("key-{counter}").into()).unwrap(),
+        data: Bytes::copy_from_slice(payload.as_bytes()),
+    });
+    Batch { shard: shard("a"), records: records.collect(), attempt: 0 }
+}
+
+const A1: &str = r#"{"log_type":"a", "n":1 }"#;
+const A2: &str = r#"{"log_type":"a","n":2}"#;
+const A3: &str = r#"{"log_type":"a","n":3}"#;
+const B1: &str = r#"{"log_type":"b","n":1}"#;
+
+#[tokio::test]
+async fn records_keep_bytes_key_and_order_and_the_whitelist_chooses() {
+    let target = Arc::new(Target::default());
+    let mut forwarding = module(&target, "a").open(&shard("a")).await.unwrap();
+    let delivery = forwarding.deliver(&batch(1, &[A1, B1, "no json", A2])).await;
+    assert_eq!(delivery.outcome, Outcome::Delivered);
+    assert_eq!(delivery.rejected.len(), 1);
+    assert_eq!(delivery.rejected[0].reason, "not_json");
+    assert_eq!(target.lines(), [A1, A2]);
+    let entries = &target.lock().entries;
+    assert_eq!(entries[1].partition_key.as_str(), "key-4");
+    assert_eq!(entries[1].explicit_hash_key, None);
+}
+
+#[tokio::test]
+async fn what_was_not_put_comes_again_from_the_first_failure_on() {
+    let target = Arc::new(Target::default());
+    let mut forwarding = module(&target, "").open(&shard("a")).await.unwrap();
+    target.fail_next(Fault::FromPlace(1, PutError::ThroughputExceeded(ShardId::new(3))));
+    let delivery = forwarding.deliver(&batch(1, &[A1, A2, A3])).await;
+    let Outcome::Failed { from, cause: Cause::Destination, reason } = delivery.outcome else {
+        panic!("{delivery:?}");
+    };
+    assert_eq!(from, number(2));
+    assert!(reason.contains("2 of 3") && reason.contains("target stream b"), "{reason}");
+    forwarding.deliver(&batch(2, &[A2, A3])).await;
+    assert_eq!(target.lines(), [A1, A2, A3]);
+}
+
+#[tokio::test]
+async fn a_destination_that_is_down_fails_the_batch_as_a_whole() {
+    let target = Arc::new(Target::default());
+    let mut forwarding = module(&target, "").open(&shard("a")).await.unwrap();
+    for error in [
+        PutError::StreamNotFound(StreamName::new("b").unwrap()),
+        PutError::StorageFull("0 bytes left".to_owned()),
+        PutError::Unavailable("fsync failed".to_owned()),
+    ] {
+        target.fail_next(Fault::Whole(error));
+        let delivery = forwarding.deliver(&batch(5, &[B1, A1])).await;
+        assert!(
+            matches!(delivery.outcome, Outcome::Failed { from, cause: Cause::Destination, .. } if from == number(5)),
+            "{delivery:?}"
+        );
+    }
+    assert!(target.lines().is_empty());
+}
+
+#[tokio::test]
+async fn after_a_crash_before_the_checkpoint_nothing_is_put_twice() {
+    let target = Arc::new(Target::default());
+    let module = module(&target, "");
+    let whole = batch(1, &[A1, "no json", A2, A3]);
+    module.open(&shard("a")).await.unwrap().deliver(&batch(1, &[A1, "no json", A2])).await;
+    let delivery = module.open(&shard("a")).await.unwrap().deliver(&whole).await;
+    assert_eq!(target.lines(), [A1, A2, A3]);
+    assert_eq!(delivery.rejected.len(), 1, "a rejection may not have been kept before the crash");
+    // Another source shard has a position of its own.
+    let other = ShardAddress { shard: ShardId::new(1), ..shard("a") };
+    module.open(&other).await.unwrap().deliver(&whole).await;
+    assert_eq!(target.lines().len(), 6);
+}
+
+#[tokio::test]
+async fn a_stream_is_not_forwarded_to_itself() {
+    let target = Arc::new(Target::default());
+    let error = module(&target, "").open(&shard("b")).await.err().unwrap();
+    assert!(error.0.contains("target_stream_name"), "{error}");
+}

@@ -1,0 +1,190 @@
+//! From a batch to the events that its whitelist admits.
+
+use baikonur_record::{
+    Limits, LogType, Origin, Payload, RejectedPayload, Schema, Whitelist, for_each_payload,
+};
+use baikonur_stream::{Batch, ConsumerName, Record, ShardAddress};
+use metrics::{Counter, counter};
+
+use super::rejections::Rejections;
+use super::{IntakeSettings, IntakeSettingsError, Taken, TakenEvent, TakenPayload};
+
+/// Decoded bytes after which a part ends; a record is not divided, so a part may have one record's
+/// [`Limits`] more.
+const PART_BYTES: usize = 4 << 20;
+
+/// Decoding and choosing, as one module is set up to do it.
+pub struct Intake {
+    schema: Schema,
+    whitelist: Whitelist,
+    limits: Limits,
+    /// What a record without a log type is called.
+    unknown_type: String,
+    consumer: ConsumerName,
+    filtered: Counter,
+}
+
+impl Intake {
+    /// The intake of the module named `consumer`.
+    ///
+    /// # Errors
+    /// A setting that means nothing.
+    pub fn new(
+        settings: &IntakeSettings,
+        consumer: &ConsumerName,
+    ) -> Result<Self, IntakeSettingsError> {
+        Ok(Self {
+            schema: settings.schema()?,
+            whitelist: settings.whitelist(),
+            limits: Limits::default(),
+            unknown_type: format!("{}/unknown_type", settings.log_type_unknown_prefix),
+            consumer: consumer.clone(),
+            filtered: counter!("baikonur_filtered_events_total", "module" => consumer.to_string()),
+        })
+    }
+
+    /// The module's name.
+    pub fn consumer(&self) -> &ConsumerName {
+        &self.consumer
+    }
+
+    /// The events of `batch`, a few MiB at a time: at least one part, each of whole records.
+    pub fn parts<'b>(&'b self, batch: &'b Batch) -> Parts<'b, TakenEvent> {
+        Parts::new(self, batch, Self::take_record)
+    }
+
+    /// All events of `batch` at once. Compressed records make this large: prefer [`parts`](Self::parts).
+    pub fn take(&self, batch: &Batch) -> Taken {
+        self.parts(batch).fold(Taken::default(), |mut all, part| {
+            all.events.extend(part.events);
+            all.rejected.extend(part.rejected);
+            all.filtered += part.filtered;
+            all
+        })
+    }
+
+    /// The payloads of `batch`, chosen by log type alone: for those who only pass them on.
+    pub fn payload_parts<'b>(&'b self, batch: &'b Batch) -> Parts<'b, TakenPayload> {
+        Parts::new(self, batch, Self::take_record_payloads)
+    }
+
+    fn take_record(&self, source: &Source<'_>, record: &Record, taken: &mut Taken) -> usize {
+        let sequence_number = record.sequence_number.to_string();
+        let origin = Origin {
+            stream: source.shard.stream.as_str(),
+            shard: &source.shard_id,
+            sequence_number: &sequence_number,
+            arrival_millis: i64::try_from(record.arrival.millis()).unwrap_or(i64::MAX),
+        };
+        self.decode(record, taken, |payload| {
+            let event = self.schema.event(payload, &origin)?;
+            Ok(self.admits(&event.log_type).then(|| TakenEvent {
+                sequence_number: record.sequence_number,
+                arrival: record.arrival,
+                partition_key: event
+                    .partition_key
+                    .as_ref()
+                    .unwrap_or(record.partition_key.bytes())
+                    .clone(),
+                event,
+            }))
+        })
+    }
+
+    fn take_record_payloads(
+        &self,
+        _: &Source<'_>,
+        record: &Record,
+        taken: &mut Taken<TakenPayload>,
+    ) -> usize {
+        self.decode(record, taken, |payload| {
+            let log_type = self.schema.log_type(&payload)?;
+            Ok(self.admits(&log_type).then(|| TakenPayload {
+                sequence_number: record.sequence_number,
+                arrival: record.arrival,
+                record_key: record.partition_key.clone(),
+                payload,
+            }))
+        })
+    }
+
+    /// Takes one record; gives the bytes that it was decoded to.
+    fn decode<E>(
+        &self,
+        record: &Record,
+        taken: &mut Taken<E>,
+        take: impl Fn(Payload) -> Result<Option<E>, RejectedPayload>,
+    ) -> usize {
+        let mut rejections = Rejections::of(record);
+        let (mut bytes, mut filtered) = (0, 0);
+        for_each_payload(&record.data, &self.limits, |payload| {
+            bytes += payload.as_ref().map_or(0, |payload| payload.bytes.len());
+            match payload.and_then(&take) {
+                Ok(Some(event)) => taken.events.push(event),
+                Ok(None) => filtered += 1,
+                Err(rejected) => rejections.push(rejected),
+            }
+        });
+        let rejected_before = taken.rejected.len();
+        rejections.finish(&mut taken.rejected);
+        for rejected in &taken.rejected[rejected_before..] {
+            self.count_rejected(&rejected.reason);
+        }
+        if filtered > 0 {
+            taken.filtered += filtered;
+            self.filtered.increment(filtered);
+        }
+        bytes
+    }
+
+    fn admits(&self, log_type: &LogType) -> bool {
+        self.whitelist.admits(log_type.declared().unwrap_or(&self.unknown_type))
+    }
+
+    /// Counts an event that cannot be delivered. Counted again when its batch is tried again.
+    pub fn count_rejected(&self, reason: &str) {
+        counter!("baikonur_rejected_events_total", "module" => self.consumer.to_string(), "reason" => reason.to_owned())
+            .increment(1);
+    }
+}
+
+/// Where a batch is from.
+#[derive(Debug)]
+struct Source<'b> {
+    shard: &'b ShardAddress,
+    shard_id: String,
+}
+
+/// A batch, taken part by part.
+pub struct Parts<'b, E> {
+    intake: &'b Intake,
+    source: Source<'b>,
+    records: std::slice::Iter<'b, Record>,
+    take: fn(&Intake, &Source<'_>, &Record, &mut Taken<E>) -> usize,
+}
+
+impl<'b, E> Parts<'b, E> {
+    fn new(
+        intake: &'b Intake,
+        batch: &'b Batch,
+        take: fn(&Intake, &Source<'_>, &Record, &mut Taken<E>) -> usize,
+    ) -> Self {
+        let source = Source { shard: &batch.shard, shard_id: batch.shard.shard.to_string() };
+        Self { intake, source, records: batch.records.iter(), take }
+    }
+}
+
+impl<E> Iterator for Parts<'_, E> {
+    type Item = Taken<E>;
+
+    fn next(&mut self) -> Option<Taken<E>> {
+        let mut taken = Taken::default();
+        let mut bytes = (self.take)(self.intake, &self.source, self.records.next()?, &mut taken);
+        while bytes < PART_BYTES
+            && let Some(record) = self.records.next()
+        {
+            bytes += (self.take)(self.intake, &self.source, record, &mut taken);
+        }
+        Some(taken)
+    }
+}

@@ -1,0 +1,151 @@
+//! What a module gets of good, bad and hostile records.
+
+use std::io::Write;
+
+use baikonur_stream::{
+    Batch, ConsumerName, PartitionKey, Record, ShardAddress, ShardId, StreamName,
+};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::*;
+
+fn intake(whitelist: &str) -> Intake {
+    let settings = IntakeSettings {
+        log_type_field_whitelist: whitelist.split(',').map(str::to_owned).collect(),
+        ..IntakeSettings::default()
+    };
+    Intake::new(&settings, &ConsumerName::new("test")).unwrap()
+}
+
+fn batch(payloads: &[&[u8]]) -> Batch {
+    let stream = StreamName::new("a").unwrap();
+    let records = (1..).zip(payloads).map(|(counter, payload)| Record {
+        sequence_number: SequenceNumber::new(1_700_000_000, 0, counter, 1_700_000_000),
+        arrival: Timestamp::from_seconds(1_700_000_000),
+        partition_key: PartitionKey::new(Bytes::from_static(b"key")).unwrap(),
+        data: Bytes::copy_from_slice(payload),
+    });
+    let shard = ShardAddress { stream, shard: ShardId::new(0) };
+    Batch { shard, records: records.collect(), attempt: 0 }
+}
+
+fn packed(text: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(text).unwrap();
+    packer.finish().unwrap()
+}
+
+fn names(taken: &Taken) -> Vec<String> {
+    taken.events.iter().map(|taken| taken.event.log_type.name().into_owned()).collect()
+}
+
+#[test]
+fn what_cannot_be_decoded_is_rejected_with_its_reason_and_its_bytes() {
+    let mut truncated = packed(b"{}");
+    truncated.truncate(15);
+    let bomb = packed(&vec![b' '; (32 << 20) + 1]);
+    for (payload, reason) in [
+        (&b""[..], "empty"),
+        (b"x", "not_json"),
+        (b"plain text", "not_json"),
+        (b"{\"log_type\":\"a\"} trailing", "not_json"),
+        (b"[1]", "not_an_object"),
+        (b"{\"log_type\":\"\xff\"}", "not_utf8"),
+        (&truncated, "bad_gzip"),
+        (b"\x1f\x8b", "bad_gzip"),
+        (&bomb, "too_large"),
+        (&vec![b'x'; 1 << 20], "not_json"),
+        // The checksum of an aggregate is wrong: a plain record, as for the KCL.
+        (b"\xf3\x89\x9a\xc2\x0a\x01k0123456789abcdef", "not_utf8"),
+    ] {
+        let batch = batch(&[b"{}", payload, b"{}"]);
+        let taken = intake("").take(&batch);
+        assert_eq!(taken.events.len(), 2, "{reason}: the others are not touched");
+        let [rejected] = &*taken.rejected else { panic!("{reason}: {}", taken.rejected.len()) };
+        assert_eq!(rejected.reason, reason, "{}", rejected.detail);
+        assert!(UNDECODABLE.contains(&&*rejected.reason));
+        assert_eq!(rejected.sequence_number, batch.records[1].sequence_number);
+        assert_eq!((&*rejected.data, &*rejected.partition_key), (payload, &b"key"[..]));
+        assert_eq!(intake("").payload_parts(&batch).next().unwrap().rejected, taken.rejected);
+    }
+}
+
+#[test]
+fn what_lacks_a_field_is_an_event_of_an_unknown_type() {
+    let taken = intake("").take(&batch(&[
+        br#"{"time":"2015-05-17"}"#,
+        br#"{"log_type":"a"}"#,
+        br#"{"log_type":"a","time":"soon"}"#,
+        br#"{"log_type":"a","time":{}}"#,
+        br#"{"log_type":"../../etc","time":"2015-05-17"}"#,
+    ]));
+    assert!(taken.rejected.is_empty());
+    assert_eq!(
+        names(&taken),
+        [
+            "unknown/unknown_type",
+            "unknown/a/no_timestamp",
+            "unknown/a/bad_timestamp",
+            "unknown/a/bad_timestamp",
+            "../../etc"
+        ]
+    );
+}
+
+#[test]
+fn the_whitelist_looks_at_the_type_that_a_record_declares() {
+    let batch = batch(&[
+        br#"{"log_type":"a"}"#,
+        br#"{"log_type":"b"}"#,
+        br#"{}"#,
+        br#"no json"#,
+        br#"{"x":1}"#,
+    ]);
+    let taken = intake("a").take(&batch);
+    assert_eq!(names(&taken), ["unknown/a/no_timestamp"]);
+    assert_eq!((taken.filtered, taken.rejected.len()), (3, 1));
+    assert_eq!(names(&intake("unknown/unknown_type").take(&batch)).len(), 2);
+    assert_eq!(names(&intake("!a,!unknown*").take(&batch)), ["unknown/b/no_timestamp"]);
+    assert_eq!(intake("").take(&batch).filtered, 0);
+}
+
+#[test]
+fn log_events_of_an_envelope_come_one_by_one() {
+    let envelope = br#"{"messageType":"DATA_MESSAGE","logEvents":[
+        {"id":"1","message":"{\"log_type\":\"a\"}"},{"id":"2","message":"plain"},{"id":"3"}]}"#;
+    let taken = intake("").take(&batch(&[&packed(envelope)]));
+    assert_eq!(names(&taken), ["unknown/a/no_timestamp"]);
+    let rejected: Vec<_> =
+        taken.rejected.iter().map(|r| (&*r.reason, r.event_index, &*r.data)).collect();
+    assert_eq!(
+        rejected,
+        [("not_json", 1, &b"plain"[..]), ("bad_envelope", 2, &br#"{"id":"3"}"#[..])]
+    );
+}
+
+#[test]
+fn rejections_that_outgrow_their_record_become_one() {
+    let event = r#"{"message":"plain text"},"#.repeat(20_000);
+    let envelope =
+        format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{event}{{"message":"{{}}"}}]}}"#);
+    let packed_envelope = packed(envelope.as_bytes());
+    let packed_text = packed(&vec![b'x'; 1 << 20]);
+    let taken = intake("").take(&batch(&[&packed_envelope, &packed_text]));
+    assert_eq!(taken.events.len(), 1);
+    let [first, second] = &*taken.rejected else { panic!("{}", taken.rejected.len()) };
+    assert_eq!(*first.data, *packed_envelope, "whole, and as it came");
+    assert_eq!((&*first.reason, first.event_index), ("not_json", 0));
+    assert_eq!(*second.data, *packed_text);
+}
+
+#[test]
+fn parts_are_bounded_and_follow_each_other() {
+    let text = format!(r#"{{"log_type":"a","text":"{}"}}"#, "x".repeat(1 << 20));
+    let batch = batch(&[text.as_bytes(); 10]);
+    let intake = intake("");
+    let parts: Vec<_> = intake.parts(&batch).collect();
+    assert_eq!(parts.iter().map(|part| part.events.len()).collect::<Vec<_>>(), [4, 4, 2]);
+    let numbers = parts.iter().flat_map(|part| &part.events).map(|taken| taken.sequence_number);
+    assert!(numbers.eq(batch.records.iter().map(|record| record.sequence_number)));
+}

@@ -1,0 +1,18 @@
+//! What is done with a batch: intake (decode, whitelist, rejection in one place), the destinations,
+//! and the failed store.
+//!
+//! Each destination implements [`Module`](baikonur_stream::Module) and has the same files:
+//! `settings.rs` (what the configuration says), `encode.rs` (events to bytes), `send.rs` (bytes to
+//! the destination), `mod.rs` (what became of the batch). This room knows neither mappings nor
+//! Lambda: whoever opens a module hands it its clients and its clock.
+
+#[cfg(test)]
+mod batches;
+pub mod failed_store;
+pub mod forward;
+pub mod intake;
+pub mod objects;
+pub mod settings;
+pub mod to_es;
+pub mod to_fluent;
+pub mod to_s3;

@@ -1,0 +1,57 @@
+//! Objects: whole files under a key, in an S3 bucket or in a folder. What `to_s3` and the failed
+//! store have in common.
+//!
+//! An object appears whole or not at all, and is durable when `put` returns: S3 promises both, and
+//! a folder gets a temporary name, fsync of file and directories, and a rename.
+
+pub mod gzip;
+mod name;
+mod settings;
+mod store;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub(crate) use name::hash;
+pub use name::name;
+pub use settings::{InvalidDestination, Location, S3Settings};
+pub use store::open;
+
+/// Where objects are put.
+#[async_trait]
+pub trait ObjectDestination: Send + Sync + 'static {
+    /// The first bytes of an object, at most `bytes_max`; none when there is no such object.
+    async fn head(&self, key: &str, bytes_max: usize) -> Result<Option<Bytes>, ObjectError>;
+
+    /// Writes an object; returns when it is durable. Readers see all of it or nothing.
+    async fn put(&self, key: &str, content: Vec<Bytes>, mode: PutMode) -> Result<(), ObjectError>;
+
+    /// An object as a user would name it, for messages.
+    fn url(&self, key: &str) -> String;
+}
+
+/// What `put` does when there is an object already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutMode {
+    /// Leaves it alone, with [`ObjectError::Exists`].
+    Create,
+    /// Replaces it.
+    Overwrite,
+}
+
+/// Why an object could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// There is one already.
+    #[error("there is an object already")]
+    Exists,
+    /// The server does not know [`PutMode::Create`].
+    #[error("the server has no conditional writes")]
+    NoCreate,
+    /// The credentials do not allow it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Anything else, with what to do.
+    #[error("{0}")]
+    Unavailable(String),
+}

@@ -1,0 +1,240 @@
+//! Destinations through the `object_store` crate, with errors that say what to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    ClientOptions, Error, GetOptions, ObjectStore, PutOptions, PutPayload, RetryConfig,
+};
+
+use super::{InvalidDestination, Location, ObjectDestination, ObjectError, PutMode, S3Settings};
+
+/// An upload that takes longer is given up and started again.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Retries within a call, for what passes by itself; the mapping does the others, and tells of them.
+const RETRIES: usize = 3;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Opens a destination. Nothing is sent and no folder is made yet.
+///
+/// # Errors
+/// Settings that cannot work.
+pub fn open(
+    location: &Location,
+    s3: &S3Settings,
+) -> Result<Arc<dyn ObjectDestination>, InvalidDestination> {
+    let client_error = |error: &dyn std::fmt::Display| InvalidDestination::Client {
+        shown: location.to_string(),
+        why: error.to_string(),
+    };
+    let (store, prefix): (Arc<dyn ObjectStore>, _) = match location {
+        Location::S3 { bucket, prefix } => {
+            let store = bucket_store(bucket, s3)?.build().map_err(|error| client_error(&error))?;
+            (Arc::new(store), Path::parse(prefix))
+        }
+        Location::Folder(folder) => {
+            // From the root on, so that the folder itself is made, durably, when it is needed.
+            let store = LocalFileSystem::new().with_fsync(true);
+            (Arc::new(store), Path::from_absolute_path(folder))
+        }
+    };
+    let prefix = prefix.map_err(|error| client_error(&error))?;
+    Ok(Arc::new(Store { store, prefix, shown: location.to_string() }))
+}
+
+fn bucket_store(bucket: &str, s3: &S3Settings) -> Result<AmazonS3Builder, InvalidDestination> {
+    let options =
+        ClientOptions::new().with_timeout(REQUEST_TIMEOUT).with_connect_timeout(CONNECT_TIMEOUT);
+    let retry = RetryConfig {
+        max_retries: RETRIES,
+        retry_timeout: RETRY_TIMEOUT,
+        ..RetryConfig::default()
+    };
+    let mut builder = AmazonS3Builder::from_env()
+        .with_client_options(options)
+        .with_retry(retry)
+        .with_bucket_name(bucket);
+    if let Some(region) = &s3.region {
+        builder = builder.with_region(region);
+    }
+    if let Some((endpoint, http)) = s3.checked_endpoint()? {
+        builder = builder.with_endpoint(endpoint).with_allow_http(http);
+    }
+    Ok(builder)
+}
+
+struct Store {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    shown: String,
+}
+
+impl Store {
+    fn path(&self, key: &str) -> Result<Path, ObjectError> {
+        let path = match self.prefix.as_ref() {
+            "" => Path::parse(key),
+            prefix => Path::parse(format!("{prefix}/{key}")),
+        };
+        path.map_err(|error| ObjectError::Unavailable(format!("{key:?} is no key: {error}")))
+    }
+
+    fn explained(&self, doing: &str, key: &str, error: &Error) -> ObjectError {
+        let text = error.to_string();
+        let url = self.url(key);
+        let what = match (element(&text, "Code"), element(&text, "Message")) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), None) => code.to_owned(),
+            _ => text.clone(),
+        };
+        let hint = match element(&text, "Code") {
+            Some("NoSuchBucket") => "; create the bucket, or correct the destination",
+            Some("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken") => {
+                "; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+            }
+            Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => "; check the region",
+            _ if is_forbidden(error) => {
+                "; the credentials have to allow s3:PutObject and s3:GetObject"
+            }
+            _ => "",
+        };
+        let explained = format!("cannot {doing} {url}: {what}{hint}");
+        if is_forbidden(error) {
+            ObjectError::Forbidden(explained)
+        } else {
+            ObjectError::Unavailable(explained)
+        }
+    }
+}
+
+fn is_forbidden(error: &Error) -> bool {
+    matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. })
+}
+
+/// The text of an element in an S3 error document.
+fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once('<')?.0)
+}
+
+#[async_trait]
+impl ObjectDestination for Store {
+    async fn head(&self, key: &str, bytes_max: usize) -> Result<Option<Bytes>, ObjectError> {
+        let options = GetOptions::default().with_range(Some(0..bytes_max as u64));
+        let result = match self.store.get_opts(&self.path(key)?, options).await {
+            Ok(object) => object.bytes().await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            // An object of no bytes has no first ones.
+            Err(error) if is_empty_range(&error) => Ok(Some(Bytes::new())),
+            Err(error) => Err(self.explained("read", key, &error)),
+        }
+    }
+
+    async fn put(&self, key: &str, content: Vec<Bytes>, mode: PutMode) -> Result<(), ObjectError> {
+        let payload = PutPayload::from_iter(content);
+        let mode = match mode {
+            PutMode::Create => object_store::PutMode::Create,
+            PutMode::Overwrite => object_store::PutMode::Overwrite,
+        };
+        let options = PutOptions { mode, ..PutOptions::default() };
+        match self.store.put_opts(&self.path(key)?, payload, options).await {
+            Ok(_) => Ok(()),
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
+                Err(ObjectError::Exists)
+            }
+            Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+                Err(ObjectError::NoCreate)
+            }
+            Err(error) if element(&error.to_string(), "Code") == Some("NotImplemented") => {
+                Err(ObjectError::NoCreate)
+            }
+            Err(error) => Err(self.explained("write", key, &error)),
+        }
+    }
+
+    fn url(&self, key: &str) -> String {
+        format!("{}/{key}", self.shown)
+    }
+}
+
+/// The first is what a server says, the second what the crate says of a file.
+fn is_empty_range(error: &Error) -> bool {
+    let text = error.to_string();
+    element(&text, "Code") == Some("InvalidRange") || text.ends_with("Requested range was invalid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(path: &std::path::Path) -> Arc<dyn ObjectDestination> {
+        open(&Location::Folder(path.to_owned()), &S3Settings::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_made_when_it_is_needed_and_objects_are_whole() {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = temporary.path().join("not yet/there");
+        let destination = folder(&root);
+        assert!(!root.exists());
+        let key = "a%2Fb/2015-05/17/2015-05-17-10:05:03-x%3Ay.gz";
+        assert_eq!(destination.head(key, 100).await, Ok(None));
+        let content = || vec![Bytes::from_static(b"one "), Bytes::from_static(b"two")];
+        assert_eq!(destination.put(key, content(), PutMode::Create).await, Ok(()));
+        assert_eq!(
+            destination.put(key, content(), PutMode::Create).await,
+            Err(ObjectError::Exists)
+        );
+        assert_eq!(std::fs::read(root.join(key)).unwrap(), b"one two");
+        assert_eq!(destination.head(key, 3).await.unwrap().unwrap(), "one");
+        assert_eq!(destination.head(key, 100).await.unwrap().unwrap(), "one two");
+        let other = vec![Bytes::from_static(b"3")];
+        assert_eq!(destination.put(key, other, PutMode::Overwrite).await, Ok(()));
+        assert_eq!(std::fs::read(root.join(key)).unwrap(), b"3");
+        let folder = root.join(key).parent().unwrap().to_owned();
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "nothing temporary is left");
+    }
+
+    #[tokio::test]
+    async fn an_empty_object_is_an_object() {
+        let temporary = tempfile::tempdir().unwrap();
+        std::fs::write(temporary.path().join("empty"), b"").unwrap();
+        let head = folder(temporary.path()).head("empty", 100).await;
+        assert_eq!(head, Ok(Some(Bytes::new())));
+    }
+
+    #[tokio::test]
+    async fn failures_name_the_object() {
+        let temporary = tempfile::tempdir().unwrap();
+        std::fs::write(temporary.path().join("file"), b"").unwrap();
+        let destination = folder(temporary.path());
+        let error = destination.put("file/x", Vec::new(), PutMode::Create).await.unwrap_err();
+        assert!(error.to_string().contains("file/x"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_of_s3_is_explained() {
+        let answer = "Server returned non-2xx status code: 404 Not Found: <?xml version=\"1.0\"?>\
+            <Error><Code>NoSuchBucket</Code><Message>The bucket does not exist</Message></Error>";
+        let error = Error::NotFound { path: "k".to_owned(), source: answer.into() };
+        let store = Store {
+            store: Arc::new(LocalFileSystem::new()),
+            prefix: Path::default(),
+            shown: "s3://logs".to_owned(),
+        };
+        assert_eq!(
+            store.explained("write", "k", &error).to_string(),
+            "cannot write s3://logs/k: NoSuchBucket: The bucket does not exist; create the bucket, or correct the \
+             destination"
+        );
+    }
+}

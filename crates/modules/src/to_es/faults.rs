@@ -1,0 +1,167 @@
+//! What a delivery does when the cluster does not simply store everything.
+
+use std::sync::Arc;
+
+use baikonur_stream::{Batch, Cause, Deliver, Delivery, Module, Outcome, SystemClock};
+
+use super::doubles::{ClusterDouble, Reply, settings};
+use super::{REFUSED_BY_ELASTICSEARCH, Settings, ToElasticsearch};
+use crate::batches::{self, intake, shard};
+
+/// A batch of documents with these ids; an empty one is no JSON.
+fn batch(ids: &[&str]) -> Batch {
+    let text = |id: &&str| match *id {
+        "" => "not json".to_owned(),
+        id => format!(r#"{{"log_type":"a","log_id":"{id}","time":"2025-01-02T03:04:05Z"}}"#),
+    };
+    batches::batch(&ids.iter().map(text).collect::<Vec<_>>())
+}
+
+async fn deliverer(settings: Settings) -> Box<dyn Deliver> {
+    let intake = Arc::new(intake("es"));
+    let module = ToElasticsearch::new(settings, intake, Arc::new(SystemClock::new())).unwrap();
+    module.open(&shard()).await.unwrap()
+}
+
+async fn deliver(cluster: &ClusterDouble, settings: Settings, ids: &[&str]) -> Delivery {
+    let settings = Settings { destination: cluster.url.clone(), ..settings };
+    deliverer(settings).await.deliver(&batch(ids)).await
+}
+
+/// An answer with one status a document.
+fn items(statuses: &[(u16, &str)]) -> Reply {
+    let item = |(status, kind): &(u16, &str)| {
+        if *status < 300 {
+            return format!(r#"{{"index":{{"status":{status}}}}}"#);
+        }
+        format!(r#"{{"index":{{"status":{status},"error":{{"type":"{kind}","reason":"why"}}}}}}"#)
+    };
+    let items: Vec<String> = statuses.iter().map(item).collect();
+    Reply::Answer(200, format!(r#"{{"errors":true,"items":[{}]}}"#, items.join(",")))
+}
+
+const BUSY: (u16, &str) = (429, "es_rejected_execution_exception");
+const REFUSED: (u16, &str) = (400, "mapper_parsing_exception");
+const BROKEN: (u16, &str) = (500, "null_pointer_exception");
+const STORED: (u16, &str) = (201, "");
+
+fn failed(delivery: &Delivery) -> (u64, Cause, &str) {
+    match &delivery.outcome {
+        Outcome::Failed { from, cause, reason } => (from.counter(), *cause, reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn rejected(delivery: &Delivery) -> Vec<(u64, &str)> {
+    let rejected = delivery.rejected.iter();
+    rejected.map(|r| (r.sequence_number.counter(), r.reason.as_str())).collect()
+}
+
+#[tokio::test]
+async fn only_busy_documents_are_sent_again() {
+    let cluster = ClusterDouble::start(vec![items(&[STORED, BUSY, STORED, BUSY])]).await;
+    let delivery = deliver(&cluster, settings(), &["a", "b", "c", "d"]).await;
+    assert_eq!(delivery, Delivery::delivered());
+    assert_eq!(cluster.ids(), [vec!["a", "b", "c", "d"], vec!["b", "d"]]);
+}
+
+#[tokio::test]
+async fn documents_that_stay_busy_fail_from_the_first_of_them_on() {
+    let replies = vec![items(&[REFUSED, STORED, BUSY, REFUSED, BUSY]), items(&[BUSY, STORED])];
+    let cluster = ClusterDouble::start(replies).await;
+    let settings = Settings { busy_retries: 1, ..settings() };
+    let delivery = deliver(&cluster, settings, &["a", "b", "c", "d", "e"]).await;
+    let (from, cause, reason) = failed(&delivery);
+    assert_eq!((from, cause), (2, Cause::Destination));
+    assert!(reason.contains("429 es_rejected_execution_exception: why"), "{reason}");
+    // "d" was refused as well, but comes again.
+    assert_eq!(rejected(&delivery), [(0, REFUSED_BY_ELASTICSEARCH)]);
+}
+
+#[tokio::test]
+async fn documents_that_break_the_cluster_count_against_their_batch() {
+    let cluster = ClusterDouble::start(vec![items(&[STORED, BROKEN])]).await;
+    let delivery = deliver(&cluster, Settings { busy_retries: 0, ..settings() }, &["a", "b"]).await;
+    let (from, cause, _) = failed(&delivery);
+    assert_eq!((from, cause), (1, Cause::Batch));
+}
+
+#[tokio::test]
+async fn refused_and_undecodable_records_are_rejected_with_their_reasons() {
+    let cluster = ClusterDouble::start(vec![items(&[STORED, REFUSED])]).await;
+    let delivery = deliver(&cluster, settings(), &["a", "", "b"]).await;
+    assert_eq!(delivery.outcome, Outcome::Delivered);
+    assert_eq!(rejected(&delivery), [(1, "not_json"), (2, REFUSED_BY_ELASTICSEARCH)]);
+    assert_eq!(delivery.rejected[1].detail, "400 mapper_parsing_exception: why");
+    assert!(delivery.rejected[1].data.starts_with(b"{\"log_type\":\"a\",\"log_id\":\"b\""));
+}
+
+#[tokio::test]
+async fn a_conflict_means_that_the_document_is_there() {
+    let conflict = (409, "version_conflict_engine_exception");
+    let cluster = ClusterDouble::start(vec![items(&[conflict])]).await;
+    assert_eq!(deliver(&cluster, settings(), &["a"]).await, Delivery::delivered());
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_halved_until_one_document_is_too_large_alone() {
+    let too_large = || Reply::Answer(413, String::new());
+    let fine = || items(&[STORED]);
+    let replies = vec![too_large(), too_large(), too_large(), fine()];
+    let cluster = ClusterDouble::start(replies).await;
+    let delivery = deliver(&cluster, settings(), &["a", "b", "c", "d"]).await;
+    assert_eq!(delivery.outcome, Outcome::Delivered);
+    assert_eq!(rejected(&delivery), [(0, REFUSED_BY_ELASTICSEARCH)]);
+    assert!(delivery.rejected[0].detail.contains("413"), "{}", delivery.rejected[0].detail);
+    let requests = [vec!["a", "b", "c", "d"], vec!["a", "b"], vec!["a"], vec!["b"], vec!["c", "d"]];
+    assert_eq!(cluster.ids(), requests);
+}
+
+#[tokio::test]
+async fn a_failure_of_a_later_request_keeps_what_the_earlier_ones_stored() {
+    let cut_off = vec![items(&[STORED, REFUSED]), Reply::Answer(503, String::new())];
+    let cluster = ClusterDouble::start(cut_off).await;
+    let settings = Settings { bulk_records: 2, ..settings() };
+    let delivery = deliver(&cluster, settings, &["a", "b", "c", "d", "e"]).await;
+    let (from, cause, reason) = failed(&delivery);
+    assert_eq!((from, cause), (2, Cause::Destination));
+    assert!(reason.starts_with(&format!("{}/_bulk answers 503", cluster.url)), "{reason}");
+    assert_eq!(rejected(&delivery), [(1, REFUSED_BY_ELASTICSEARCH)]);
+}
+
+#[tokio::test]
+async fn a_cut_connection_is_the_destinations_fault_and_the_next_delivery_takes_a_new_one() {
+    let cluster = ClusterDouble::start(vec![items(&[STORED]), Reply::Cut]).await;
+    let settings = Settings { destination: cluster.url.clone(), ..settings() };
+    let mut deliverer = deliverer(settings).await;
+    assert_eq!(deliverer.deliver(&batch(&["a"])).await, Delivery::delivered());
+    let cut = deliverer.deliver(&batch(&["b"])).await;
+    assert_eq!(failed(&cut).1, Cause::Destination);
+    assert!(failed(&cut).2.contains("check that it runs"), "{cut:?}");
+    assert_eq!(deliverer.deliver(&batch(&["b"])).await, Delivery::delivered());
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_not_there_or_is_none_is_told_with_its_url() {
+    let page = Reply::Answer(200, "<html>Welcome</html>".to_owned());
+    let cluster = ClusterDouble::start(vec![page]).await;
+    let delivery = deliver(&cluster, settings(), &["a"]).await;
+    assert_eq!(failed(&delivery).1, Cause::Destination);
+    assert!(failed(&delivery).2.contains("Elasticsearch 7 or later"), "{delivery:?}");
+
+    let settings = Settings { destination: "http://127.0.0.1:1".to_owned(), ..settings() };
+    let delivery = deliverer(settings).await.deliver(&batch(&["a"])).await;
+    let (from, cause, reason) = failed(&delivery);
+    assert_eq!((from, cause), (0, Cause::Destination));
+    assert!(reason.starts_with("http://127.0.0.1:1/_bulk: "), "{reason}");
+    assert!(reason.to_lowercase().contains("refused"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_slow_cluster_is_given_up_on_in_time() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = format!("http://{}", silent.local_addr().unwrap());
+    let settings = Settings { destination, request_seconds: 1, ..settings() };
+    let delivery = deliverer(settings).await.deliver(&batch(&["a"])).await;
+    assert!(failed(&delivery).2.contains("request_seconds"), "{delivery:?}");
+}

@@ -1,0 +1,266 @@
+//! Records into daily indices of Elasticsearch or OpenSearch, by the bulk API.
+//!
+//! `settings` says where and how, `index_names` and `encode` make requests, `send` makes one of
+//! them and tells failures of the whole apart, `answer` judges document by document. What only the
+//! cluster's load keeps out is sent again, and nothing beside it; what the cluster refuses is
+//! rejected with its reason. A document's id is a function of the record, so that a batch that
+//! comes again overwrites itself.
+
+mod answer;
+#[cfg(test)]
+mod doubles;
+mod encode;
+#[cfg(test)]
+mod faults;
+mod index_names;
+mod send;
+mod settings;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baikonur_stream::{
+    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Module, OpenError, Outcome,
+    RejectedRecord, SequenceNumber, ShardAddress,
+};
+use metrics::{Counter, Histogram, counter, histogram};
+
+pub use encode::{Bulk, Bulks, document_id};
+pub use index_names::index_name;
+pub use settings::{DocumentId, InvalidSettings, Secret, Settings};
+
+use crate::intake::{Intake, TakenEvent};
+use answer::{Answer, Verdict};
+use send::{Cluster, SendError};
+
+/// The reason of records that the cluster will never take.
+pub const REFUSED_BY_ELASTICSEARCH: &str = "refused_by_elasticsearch";
+
+/// Pauses before busy documents are sent again: at most this long at first, doubling.
+const PAUSE_INITIAL: Duration = Duration::from_millis(200);
+/// The bound on a pause stops growing here.
+const PAUSE_MAXIMUM: Duration = Duration::from_secs(10);
+
+/// The `kinesis-to-es` module.
+pub struct ToElasticsearch {
+    shared: Arc<Shared>,
+}
+
+/// What the deliveries of all shards have in common.
+struct Shared {
+    settings: Settings,
+    intake: Arc<Intake>,
+    clock: Arc<dyn Clock>,
+    cluster: Cluster,
+    meters: Meters,
+}
+
+impl ToElasticsearch {
+    /// A module that puts what `intake` takes where `settings` say. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The first setting that cannot work.
+    pub fn new(
+        settings: Settings,
+        intake: Arc<Intake>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, InvalidSettings> {
+        let cluster = Cluster::new(&settings)?;
+        let meters = Meters::new(intake.consumer());
+        let shared = Shared { settings, intake, clock, cluster, meters };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+#[async_trait]
+impl Module for ToElasticsearch {
+    async fn open(&self, _shard: &ShardAddress) -> Result<Box<dyn Deliver>, OpenError> {
+        Ok(Box::new(Delivering { shared: self.shared.clone() }))
+    }
+}
+
+/// The delivery of one shard: one request at a time.
+struct Delivering {
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl Deliver for Delivering {
+    async fn deliver(&mut self, batch: &Batch) -> Delivery {
+        let shared = &self.shared;
+        let mut rejected = Vec::new();
+        for mut taken in shared.intake.parts(batch) {
+            rejected.append(&mut taken.rejected);
+            for bulk in Bulks::new(&shared.settings, &batch.shard, &taken.events) {
+                if let Err(stuck) = shared.put(bulk, &taken.events, &mut rejected).await {
+                    // The others come again with their records.
+                    rejected.retain(|record| record.sequence_number < stuck.from);
+                    let Stuck { from, cause, reason } = stuck;
+                    return Delivery { outcome: Outcome::Failed { from, cause, reason }, rejected };
+                }
+            }
+        }
+        Delivery { outcome: Outcome::Delivered, rejected }
+    }
+}
+
+/// Documents that are not stored, from this record on.
+struct Stuck {
+    from: SequenceNumber,
+    cause: Cause,
+    reason: String,
+}
+
+/// Documents on their way.
+struct Attempt {
+    bulk: Bulk,
+    /// How often the cluster was too busy for them.
+    busy: u32,
+}
+
+impl Shared {
+    /// Stores the documents of `bulk`, or finds out that the cluster never will.
+    async fn put(
+        &self,
+        bulk: Bulk,
+        events: &[TakenEvent],
+        rejected: &mut Vec<RejectedRecord>,
+    ) -> Result<(), Stuck> {
+        // The last one has the earliest events: what is cut or comes again goes on top.
+        let mut waiting = vec![Attempt { bulk, busy: 0 }];
+        while let Some(Attempt { bulk, busy }) = waiting.pop() {
+            let verdicts = match self.send(&bulk).await {
+                Ok(Answer::AllStored) => {
+                    self.meters.stored.increment(bulk.len() as u64);
+                    continue;
+                }
+                Ok(Answer::Each(verdicts)) => verdicts,
+                Err(SendError::Refused(_)) if bulk.len() > 1 => {
+                    let (first, second) = bulk.halves();
+                    waiting.push(Attempt { bulk: second, busy });
+                    waiting.push(Attempt { bulk: first, busy });
+                    continue;
+                }
+                Err(SendError::Refused(reason)) => vec![Verdict::Refused(reason)],
+                Err(SendError::Unavailable(reason)) => {
+                    let from = events[bulk.event(0)].sequence_number;
+                    return Err(Stuck { from, cause: Cause::Destination, reason });
+                }
+            };
+            let left = self.judge(&bulk, verdicts, events, rejected);
+            if left.positions.is_empty() {
+                continue;
+            }
+            let bulk = bulk.only(&left.positions);
+            let first = &events[bulk.event(0)];
+            if busy == self.settings.busy_retries {
+                return Err(left.stuck(first.sequence_number, self.cluster.shown()));
+            }
+            self.meters.retried.increment(bulk.len() as u64);
+            tokio::time::sleep(pause(first.sequence_number, busy)).await;
+            waiting.push(Attempt { bulk, busy: busy + 1 });
+        }
+        Ok(())
+    }
+
+    async fn send(&self, bulk: &Bulk) -> Result<Answer, SendError> {
+        let started = self.clock.monotonic();
+        let answer = self.cluster.bulk(bulk.body().clone(), bulk.len()).await;
+        let took = self.clock.monotonic().saturating_sub(started);
+        self.meters.request.record(took.as_secs_f64());
+        answer
+    }
+
+    /// Counts what is stored, rejects what is refused, and gives back what has to be sent again.
+    fn judge(
+        &self,
+        bulk: &Bulk,
+        verdicts: Vec<Verdict>,
+        events: &[TakenEvent],
+        rejected: &mut Vec<RejectedRecord>,
+    ) -> Left {
+        let mut left = Left { positions: Vec::new(), busy: false, reason: String::new() };
+        let mut refused = 0;
+        let documents = verdicts.len();
+        for (position, verdict) in verdicts.into_iter().enumerate() {
+            match verdict {
+                Verdict::Stored => {}
+                Verdict::Busy(reason) => left.add(position, true, reason),
+                Verdict::Broken(reason) => left.add(position, false, reason),
+                Verdict::Refused(detail) => {
+                    refused += 1;
+                    let taken = &events[bulk.event(position)];
+                    rejected.push(taken.rejected(REFUSED_BY_ELASTICSEARCH, detail));
+                    self.intake.count_rejected(REFUSED_BY_ELASTICSEARCH);
+                }
+            }
+        }
+        self.meters.refused.increment(refused);
+        let stored = documents - left.positions.len();
+        self.meters.stored.increment(stored as u64 - refused);
+        left
+    }
+}
+
+/// Documents of a bulk that are to be sent again.
+struct Left {
+    positions: Vec<usize>,
+    /// Whether the cluster was too busy for at least one of them.
+    busy: bool,
+    /// What it said of the first.
+    reason: String,
+}
+
+impl Left {
+    fn add(&mut self, position: usize, busy: bool, reason: String) {
+        if self.positions.is_empty() {
+            self.reason = reason;
+        }
+        self.positions.push(position);
+        self.busy |= busy;
+    }
+
+    fn stuck(self, from: SequenceNumber, shown: &str) -> Stuck {
+        let Self { positions, busy, reason } = self;
+        let documents = positions.len();
+        let (cause, hint) = if busy {
+            (Cause::Destination, "the cluster is overloaded or blocked for writes")
+        } else {
+            // The rest of the bulk went through: it may well be these documents.
+            (Cause::Batch, "look into the cluster's log")
+        };
+        let reason = format!("{shown} did not store {documents} documents ({reason}): {hint}");
+        Stuck { from, cause, reason }
+    }
+}
+
+/// How long to wait before documents are sent again, the first of which is in the record `first`.
+/// The jitter comes from there, so that shards do not come back together and a test can repeat it.
+fn pause(first: SequenceNumber, retries: u32) -> Duration {
+    let bound = PAUSE_INITIAL.saturating_mul(1 << retries.min(16)).min(PAUSE_MAXIMUM);
+    let mut hasher = DefaultHasher::new();
+    (first, retries).hash(&mut hasher);
+    let jitter = hasher.finish() as f64 / u64::MAX as f64;
+    bound.mul_f64(0.5 + 0.5 * jitter)
+}
+
+struct Meters {
+    stored: Counter,
+    refused: Counter,
+    retried: Counter,
+    request: Histogram,
+}
+
+impl Meters {
+    fn new(consumer: &ConsumerName) -> Self {
+        let documents = |outcome: &'static str| counter!("baikonur_to_es_documents_total", "module" => consumer.to_string(), "outcome" => outcome);
+        Self {
+            stored: documents("stored"),
+            refused: documents("refused"),
+            retried: documents("retried"),
+            request: histogram!("baikonur_to_es_request_seconds", "module" => consumer.to_string()),
+        }
+    }
+}

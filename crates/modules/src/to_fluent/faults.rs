@@ -1,0 +1,145 @@
+//! What a delivery does when the receiver does not simply acknowledge everything.
+
+use std::sync::Arc;
+
+use baikonur_stream::{Batch, Cause, Deliver, Delivery, Module, Outcome, SystemClock};
+
+use super::doubles::{ReceiverDouble, Reply, settings};
+use super::{Settings, ToFluent};
+use crate::batches::{self, intake, sequence_number, shard};
+
+fn line(log_type: &str) -> String {
+    format!(r#"{{"log_type":"{log_type}","time":0}}"#)
+}
+
+/// A batch of records with these log types; an empty one is no JSON.
+fn batch(log_types: &[&str]) -> Batch {
+    let text = |log_type: &&str| match *log_type {
+        "" => "not json".to_owned(),
+        log_type => line(log_type),
+    };
+    batches::batch(&log_types.iter().map(text).collect::<Vec<_>>())
+}
+
+async fn deliverer(settings: Settings) -> Box<dyn Deliver> {
+    let intake = Arc::new(intake("fluent"));
+    let module = ToFluent::new(settings, intake, Arc::new(SystemClock::new())).unwrap();
+    module.open(&shard()).await.unwrap()
+}
+
+async fn deliver(receiver: &ReceiverDouble, settings: Settings, log_types: &[&str]) -> Delivery {
+    let settings = Settings { destination: receiver.url.clone(), ..settings };
+    deliverer(settings).await.deliver(&batch(log_types)).await
+}
+
+fn failed(delivery: &Delivery) -> (u64, Cause, &str) {
+    match &delivery.outcome {
+        Outcome::Failed { from, cause, reason } => (from.counter(), *cause, reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Gives up after a second of silence.
+fn impatient() -> Settings {
+    Settings { ack_seconds: 1, ..settings() }
+}
+
+#[tokio::test]
+async fn a_batch_is_delivered_when_all_of_it_is_acknowledged() {
+    let receiver = ReceiverDouble::start(&[]).await;
+    let settings = Settings { destination: receiver.url.clone(), ..settings() };
+    let mut deliverer = deliverer(settings).await;
+    for _ in 0..3 {
+        assert_eq!(deliverer.deliver(&batch(&["a", "b", "a"])).await, Delivery::delivered());
+    }
+    assert_eq!(receiver.texts()[..2], [vec![line("a"), line("a")], vec![line("b")]]);
+    assert_eq!((receiver.texts().len(), receiver.connections()), (6, 1));
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_goes_again_over_a_new_connection_under_the_same_id() {
+    let receiver = ReceiverDouble::start(&[Reply::AcknowledgeAndCut]).await;
+    assert_eq!(deliver(&receiver, settings(), &["a", "b", "c"]).await, Delivery::delivered());
+    // The first message arrived once; the others were lost with the connection and came again.
+    assert_eq!(receiver.texts(), [[line("a")], [line("b")], [line("c")]]);
+    assert_eq!(receiver.connections(), 2);
+
+    let receiver = ReceiverDouble::start(&[Reply::Silence]).await;
+    assert_eq!(deliver(&receiver, impatient(), &["a"]).await, Delivery::delivered());
+    let chunks = receiver.chunks();
+    assert_eq!((chunks.len(), &chunks[0]), (2, &chunks[1]));
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_acknowledges_fails_from_the_first_record_on() {
+    let receiver = ReceiverDouble::start(&[Reply::Silence; 9]).await;
+    let delivery = deliver(&receiver, impatient(), &["", "a", ""]).await;
+    let (from, cause, reason) = failed(&delivery);
+    assert_eq!((from, cause), (1, Cause::Destination));
+    assert!(reason.contains("acknowledged nothing for 1 s"), "{reason}");
+    assert_eq!(receiver.connections(), 2);
+    // The record behind comes again with the rest.
+    assert_eq!(delivery.rejected.len(), 1);
+    assert_eq!(delivery.rejected[0].sequence_number, sequence_number(0));
+}
+
+#[tokio::test]
+async fn acknowledged_messages_before_a_failure_stay_delivered() {
+    let replies = [Reply::Acknowledge, Reply::Acknowledge, Reply::Cut, Reply::Cut];
+    let receiver = ReceiverDouble::start(&replies).await;
+    let delivery = deliver(&receiver, settings(), &["a", "b", "c", "d", "b"]).await;
+    let (from, cause, reason) = failed(&delivery);
+    assert_eq!((from, cause), (2, Cause::Destination));
+    assert!(reason.contains("the connection broke"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_oversized_event_that_breaks_connections_counts_against_its_batch() {
+    let receiver = ReceiverDouble::start(&[Reply::Cut; 9]).await;
+    let settings = Settings { chunk_bytes: 16, ..settings() };
+    let delivery = deliver(&receiver, settings, &["a"]).await;
+    let (_, cause, reason) = failed(&delivery);
+    assert_eq!(cause, Cause::Batch);
+    assert!(reason.contains("`chunk_bytes`"), "{reason}");
+}
+
+#[tokio::test]
+async fn foreign_acknowledgements_settle_nothing() {
+    let receiver = ReceiverDouble::start(&[Reply::AcknowledgeAnother, Reply::Acknowledge]).await;
+    assert_eq!(deliver(&receiver, settings(), &["a", "b"]).await, Delivery::delivered());
+    assert_eq!(receiver.texts().len(), 2);
+}
+
+#[tokio::test]
+async fn more_messages_than_may_be_on_their_way_all_arrive() {
+    let receiver = ReceiverDouble::start(&[]).await;
+    let log_types: Vec<String> = (0..300).map(|number| format!("type{number}")).collect();
+    let log_types: Vec<&str> = log_types.iter().map(String::as_str).collect();
+    assert_eq!(deliver(&receiver, settings(), &log_types).await, Delivery::delivered());
+    assert_eq!(receiver.texts().len(), 300);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_is_not_used_again() {
+    let receiver = ReceiverDouble::start(&[Reply::AcknowledgeAndCut]).await;
+    let destination = receiver.url.clone();
+    let settings = Settings { destination, send_attempts: 1, ..settings() };
+    let mut deliverer = deliverer(settings).await;
+    assert_eq!(deliverer.deliver(&batch(&["a"])).await, Delivery::delivered());
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert_eq!(deliverer.deliver(&batch(&["b"])).await, Delivery::delivered());
+    assert_eq!(receiver.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_not_there_or_wants_more_is_told() {
+    let settings = Settings { destination: "fluent://127.0.0.1:1".to_owned(), ..settings() };
+    let delivery = deliverer(settings.clone()).await.deliver(&batch(&["a"])).await;
+    let (from, cause, reason) = failed(&delivery);
+    assert_eq!((from, cause), (0, Cause::Destination));
+    assert!(reason.starts_with("fluent://127.0.0.1:1: cannot connect: "), "{reason}");
+
+    let receiver = ReceiverDouble::start(&[Reply::Say(b"\x92\xa4HELO\x80"); 9]).await;
+    let delivery = deliver(&receiver, settings, &["a"]).await;
+    assert!(failed(&delivery).2.contains("shared key"), "{delivery:?}");
+}

@@ -1,0 +1,241 @@
+//! Records into objects: gzip, one line an event, one object for each log type and date, under the
+//! originals' keys, in an S3 bucket or in a folder.
+//!
+//! Objects are filled over many batches and written when there is enough of them, when the first
+//! line gets old, or when memory gets short; until then the module *holds*, and the mapping keeps
+//! its checkpoint.
+//!
+//! All objects of a shard are written together, at one cut. So the mapping's one announcement (a
+//! range of the shard, and its keys) covers all that may be half done: after a crash the same range
+//! comes again, is cut at the same place, and gives the same objects under the same keys. For that
+//! an object depends on the events of the range and on the settings, and on nothing else; where it
+//! is from stands in its gzip comment: `baikonur {module} {stream}/{shard} {first}-{last}`.
+
+mod encode;
+mod memory;
+mod send;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baikonur_stream::{
+    Batch, Cause, Clock, Close, Deliver, Delivery, Module, OpenError, Outcome, ShardAddress,
+};
+use bytes::Bytes;
+use metrics::{Counter, counter};
+use tokio::task::JoinSet;
+
+pub use encode::object_key;
+pub use settings::{InvalidSettings, Settings};
+
+use crate::intake::Intake;
+use crate::objects::{ObjectDestination, name};
+use encode::Objects;
+use memory::{Budget, Share};
+
+/// Objects that a shard fills at the same time; with more it writes all of them.
+const OBJECTS_MAX: usize = 256;
+/// Objects that a shard writes at the same time.
+const UPLOADS_MAX: usize = 8;
+/// Bytes of lines after which others get a turn: compression would keep them waiting.
+const TURN_BYTES: usize = 128 * 1024;
+/// Bytes of the module's name in an origin.
+const CONSUMER_BYTES_MAX: usize = 256;
+
+/// The `kinesis-to-s3` module.
+pub struct ToS3 {
+    shared: Arc<Shared>,
+}
+
+/// What the deliveries of all shards have in common.
+struct Shared {
+    settings: Settings,
+    intake: Arc<Intake>,
+    destination: Arc<dyn ObjectDestination>,
+    clock: Arc<dyn Clock>,
+    budget: Arc<Budget>,
+    objects_written: Counter,
+    object_bytes: Counter,
+}
+
+impl ToS3 {
+    /// A module that puts what `intake` takes into `destination`, opened from the settings'
+    /// [`location`](Settings::location).
+    pub fn new(
+        settings: Settings,
+        intake: Arc<Intake>,
+        destination: Arc<dyn ObjectDestination>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let module = intake.consumer().to_string();
+        let shared = Shared {
+            budget: Budget::new(settings.memory_bytes),
+            settings,
+            intake,
+            destination,
+            clock,
+            objects_written: counter!("baikonur_objects_written_total", "module" => module.clone()),
+            object_bytes: counter!("baikonur_object_bytes_total", "module" => module),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+#[async_trait]
+impl Module for ToS3 {
+    async fn open(&self, shard: &ShardAddress) -> Result<Box<dyn Deliver>, OpenError> {
+        let shared = self.shared.clone();
+        Ok(Box::new(Archiving {
+            shard: shard.clone(),
+            objects: Objects::new(shared.settings.compression_level),
+            held_since: None,
+            share: Share::of(&shared.budget),
+            stored: Vec::new(),
+            shared,
+        }))
+    }
+}
+
+/// The delivery of one shard.
+struct Archiving {
+    shared: Arc<Shared>,
+    shard: ShardAddress,
+    objects: Objects,
+    /// When the first line was taken, on the monotonic clock.
+    held_since: Option<Duration>,
+    share: Share,
+    /// The objects that a close that failed did write.
+    stored: Vec<bool>,
+}
+
+#[async_trait]
+impl Deliver for Archiving {
+    async fn deliver(&mut self, batch: &Batch) -> Delivery {
+        let shared = self.shared.clone();
+        let mut rejected = Vec::new();
+        let mut turn = 0;
+        // What is written so far is not all any more.
+        self.stored.clear();
+        for part in shared.intake.parts(batch) {
+            rejected.extend(part.rejected);
+            for taken in part.events {
+                turn += self.objects.add(taken.sequence_number, &taken.event);
+                if turn > TURN_BYTES {
+                    turn = 0;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        self.share.set(self.objects.held_bytes());
+        let outcome = match self.close_wish() {
+            Some(close) => Outcome::Held(close),
+            None => Outcome::Delivered,
+        };
+        Delivery { outcome, rejected }
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.objects.keys().map(str::to_owned).collect()
+    }
+
+    async fn close(&mut self) -> Delivery {
+        let Some((first, last)) = self.objects.range() else {
+            return Delivery::delivered();
+        };
+        let module = name(self.shared.intake.consumer().as_str(), CONSUMER_BYTES_MAX);
+        let origin = format!("baikonur {module} {} {first}-{last}", self.shard);
+        match self.write(origin.into()).await {
+            Ok(()) => {
+                self.discard();
+                Delivery::delivered()
+            }
+            Err(reason) => {
+                let cause = Cause::Destination;
+                let outcome = Outcome::Failed { from: first, cause, reason };
+                Delivery { outcome, rejected: Vec::new() }
+            }
+        }
+    }
+
+    fn discard(&mut self) {
+        self.objects.clear();
+        self.stored.clear();
+        self.held_since = None;
+        self.share.set(0);
+    }
+}
+
+impl Archiving {
+    /// When what is held wants to be written; none when nothing is.
+    fn close_wish(&mut self) -> Option<Close> {
+        let Shared { settings, clock, .. } = &*self.shared;
+        if self.objects.len() == 0 {
+            return None;
+        }
+        let now = clock.monotonic();
+        let age = now.saturating_sub(*self.held_since.get_or_insert(now));
+        let full = self.objects.line_bytes() >= settings.buffer_bytes
+            || self.objects.len() > OBJECTS_MAX
+            || self.share.is_exceeded();
+        Some(if full { Close::Now } else { Close::Within(settings.age_max().saturating_sub(age)) })
+    }
+
+    /// Writes what is not written yet. Stops at a failure, with what is under way finished.
+    async fn write(&mut self, origin: Arc<str>) -> Result<(), String> {
+        self.stored.resize(self.objects.len(), false);
+        let mut uploads = JoinSet::new();
+        let mut failure = None;
+        for place in 0..self.objects.len() {
+            if self.stored[place] {
+                continue;
+            }
+            if uploads.len() == UPLOADS_MAX {
+                self.settle(uploads.join_next().await, &mut failure);
+            }
+            if failure.is_some() {
+                break;
+            }
+            let (key, content) = self.objects.whole(place, &origin);
+            uploads.spawn(self.shared.clone().upload(place, key, content, origin.clone()));
+        }
+        while let Some(ended) = uploads.join_next().await {
+            self.settle(Some(ended), &mut failure);
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn settle(
+        &mut self,
+        ended: Option<Result<Result<usize, String>, tokio::task::JoinError>>,
+        failure: &mut Option<String>,
+    ) {
+        match ended {
+            None => {}
+            Some(Ok(Ok(place))) => self.stored[place] = true,
+            Some(Ok(Err(reason))) => *failure = Some(reason),
+            Some(Err(error)) => *failure = Some(format!("an upload was cut short: {error}")),
+        }
+    }
+}
+
+impl Shared {
+    async fn upload(
+        self: Arc<Self>,
+        place: usize,
+        key: String,
+        content: Vec<Bytes>,
+        origin: Arc<str>,
+    ) -> Result<usize, String> {
+        let bytes: usize = content.iter().map(Bytes::len).sum();
+        send::store(&*self.destination, &key, content, &origin)
+            .await
+            .map_err(|error| error.to_string())?;
+        self.objects_written.increment(1);
+        self.object_bytes.increment(bytes as u64);
+        Ok(place)
+    }
+}
