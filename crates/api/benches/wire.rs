@@ -1,0 +1,217 @@
+//! What a record costs in this room: JSON, base64, MD5 and the answer, without a disk; then the same
+//! with HTTP over a socket, whose client shares the core. Prints records per second on one core; run
+//! with `cargo bench -p baikonur-api`.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baikonur_api::{InProcess, NoPages, Server, ServerSettings, Streams};
+use baikonur_stream::{
+    Administer, AdministerError, Clock, CreateStream, Cursor, PartitionKey, Placed,
+    ProducerPosition, PutEntry, PutError, Read, ReadError, ReadLimits, ReadPage, Record,
+    RetentionHours, SequenceNumber, Shard, ShardAddress, ShardId, StartingPosition,
+    StreamDescription, StreamName, SystemClock, Write,
+};
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const RECORDS: usize = 100;
+const RECORD_BYTES: usize = 480;
+const RUN: Duration = Duration::from_secs(2);
+
+/// Streams that take everything at once and always hold the same page.
+struct Weightless {
+    page: Vec<Record>,
+}
+
+fn number(counter: u64) -> SequenceNumber {
+    SequenceNumber::new(1_700_000_000, 1, counter, 1_700_000_100)
+}
+
+#[async_trait]
+impl Write for Weightless {
+    async fn put(
+        &self,
+        _: &StreamName,
+        entries: Vec<PutEntry>,
+        _: Option<ProducerPosition>,
+    ) -> Result<Vec<Result<Placed, PutError>>, PutError> {
+        let place = |(counter, entry): (usize, &PutEntry)| {
+            let shard = ShardId::new((entry.hash_key().value() >> 126) as u32);
+            Ok(Placed { shard, sequence_number: number(counter as u64) })
+        };
+        Ok(entries.iter().enumerate().map(place).collect())
+    }
+
+    async fn remembered(&self, _: &str) -> Result<Option<SequenceNumber>, PutError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Read for Weightless {
+    async fn shards(&self, _: &StreamName) -> Result<Vec<Shard>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    async fn seek(&self, shard: &ShardAddress, _: StartingPosition) -> Result<Cursor, ReadError> {
+        Ok(Cursor { shard: shard.clone(), from: number(0) })
+    }
+
+    async fn read(&self, cursor: &Cursor, _: ReadLimits) -> Result<ReadPage, ReadError> {
+        Ok(ReadPage {
+            records: self.page.clone(),
+            next: Some(cursor.clone()),
+            millis_behind_latest: 0,
+            children: Vec::new(),
+        })
+    }
+
+    async fn wait(&self, _: &Cursor, _: Duration) {}
+}
+
+#[async_trait]
+impl Administer for Weightless {
+    async fn create_stream(&self, _: CreateStream) -> Result<(), AdministerError> {
+        Ok(())
+    }
+
+    async fn delete_stream(&self, _: &StreamName) -> Result<(), AdministerError> {
+        Ok(())
+    }
+
+    async fn list_streams(&self) -> Result<Vec<StreamName>, AdministerError> {
+        Ok(Vec::new())
+    }
+
+    async fn describe_stream(&self, n: &StreamName) -> Result<StreamDescription, AdministerError> {
+        Err(AdministerError::StreamNotFound(n.clone()))
+    }
+
+    async fn increase_retention(
+        &self,
+        _: &StreamName,
+        _: RetentionHours,
+    ) -> Result<(), AdministerError> {
+        Ok(())
+    }
+
+    async fn decrease_retention(
+        &self,
+        _: &StreamName,
+        _: RetentionHours,
+    ) -> Result<(), AdministerError> {
+        Ok(())
+    }
+}
+
+/// A log line of the usual kind, of about `RECORD_BYTES`.
+fn line(index: usize) -> Vec<u8> {
+    let mut line = format!(
+        "{{\"log_type\":\"access\",\"log_id\":\"{index:08}\",\"time\":\"2024-01-01T00:00:00Z\",\"text\":\""
+    );
+    while line.len() < RECORD_BYTES - 2 {
+        line.push(char::from(b'a' + ((line.len() * 7 + index) % 26) as u8));
+    }
+    (line + "\"}").into_bytes()
+}
+
+fn put_body() -> Bytes {
+    let record = |index: usize| {
+        let data = base64_simd::STANDARD.encode_to_string(line(index));
+        format!("{{\"Data\":\"{data}\",\"PartitionKey\":\"partition-{index:06}\"}}")
+    };
+    let records: Vec<String> = (0..RECORDS).map(record).collect();
+    format!("{{\"StreamName\":\"bench\",\"Records\":[{}]}}", records.join(",")).into()
+}
+
+fn page() -> Vec<Record> {
+    let record = |index: usize| Record {
+        sequence_number: number(index as u64),
+        arrival: Clock::now(&SystemClock::new()),
+        partition_key: PartitionKey::new(format!("partition-{index:06}").into()).expect("short"),
+        data: line(index).into(),
+    };
+    (0..RECORDS).map(record).collect()
+}
+
+/// Calls until the time is up, and prints how many records that were.
+async fn measure(name: &str, operations: &InProcess, operation: &str, body: Bytes) {
+    let clock = SystemClock::new();
+    let (status, answer) = operations.call(operation, body.clone()).await;
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+    let (started, mut calls) = (clock.monotonic(), 0);
+    while clock.monotonic() - started < RUN {
+        for _ in 0..100 {
+            black_box(operations.call(operation, black_box(body.clone())).await);
+        }
+        calls += 100;
+    }
+    print(name, calls, clock.monotonic() - started);
+}
+
+fn print(name: &str, calls: usize, took: Duration) {
+    let records = (calls * RECORDS) as f64;
+    let seconds = took.as_secs_f64();
+    println!(
+        "{name:<20} {:>12.0} records/s {:>8.0} ns/record {:>8.0} MB/s of payload",
+        records / seconds,
+        seconds * 1e9 / records,
+        records * RECORD_BYTES as f64 / seconds / 1e6,
+    );
+}
+
+/// PutRecords by one client with one connection.
+async fn measure_http(streams: Streams) {
+    let listen = ([127, 0, 0, 1], 0).into();
+    let settings = ServerSettings { listen, ..ServerSettings::default() };
+    let server = Server::bind(settings).await.expect("a free port");
+    let address = server.local_addr();
+    tokio::spawn(server.run(streams, Arc::new(NoPages), std::future::pending()));
+    let body = put_body();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-amz-json-1.1\r\n\
+         X-Amz-Target: Kinesis_20131202.PutRecords\r\nX-Amz-Date: 20240101T000000Z\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=a, SignedHeaders=b, Signature=c\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let request = [head.as_bytes(), &body].concat();
+    let mut stream = TcpStream::connect(address).await.expect("a server");
+    stream.set_nodelay(true).expect("a socket");
+    let mut buffer = vec![0; 64 * 1024];
+    let clock = SystemClock::new();
+    let (started, mut calls) = (clock.monotonic(), 0);
+    while clock.monotonic() - started < RUN {
+        stream.write_all(&request).await.expect("a server that reads");
+        let mut filled = 0;
+        // The answer ends as no other part of it does.
+        while !buffer[..filled].ends_with(b"\"}]}") {
+            filled += stream.read(&mut buffer[filled..]).await.expect("a server that answers");
+        }
+        assert!(buffer.starts_with(b"HTTP/1.1 200"));
+        calls += 1;
+    }
+    print("PutRecords by HTTP", calls, clock.monotonic() - started);
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let weightless = Arc::new(Weightless { page: page() });
+    let streams = Streams {
+        read: Arc::clone(&weightless) as _,
+        write: Arc::clone(&weightless) as _,
+        administer: weightless,
+        clock: Arc::new(SystemClock::new()),
+    };
+    let operations = InProcess::new(&ServerSettings::default(), streams.clone());
+    measure("PutRecords", &operations, "PutRecords", put_body()).await;
+    let body = r#"{"StreamName":"bench","ShardId":"1","ShardIteratorType":"LATEST"}"#;
+    let (_, iterator) = operations.call("GetShardIterator", body.into()).await;
+    // The answer of one is a request of the other.
+    measure("GetRecords", &operations, "GetRecords", iterator).await;
+    measure_http(streams).await;
+}

@@ -1,0 +1,290 @@
+//! GetRecords: a page of a shard.
+//!
+//! Payloads go from the store straight into the answer, in base64. Memory for an answer is reserved
+//! before the page is read and given back when the client has taken it.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use baikonur_stream::{Cursor, ReadLimits, ReadPage, Record, StreamName};
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::kinesis::shapes::HashKeyRange;
+use crate::kinesis::{Kinesis, permits};
+use crate::limits::{ANSWER_BYTES_MAX, GET_BYTES_MAX, GET_RECORDS_MAX};
+use crate::wire::constraint::{ARN_LENGTH, Length, Range, Required, STREAM_ARN};
+use crate::wire::error::{ApiError, ErrorCode};
+use crate::wire::members::{Boolean, Integer, Text};
+use crate::wire::structure::structure;
+use crate::wire::time::write_seconds;
+use crate::wire::writer::{write_blob, write_string};
+
+structure! {
+    pub(crate) struct Request<'a> {
+        iterator: Text<'a> = "ShardIterator" [Required, Length(1, 512)],
+        limit: Integer = "Limit" [Range(1, GET_RECORDS_MAX)],
+        stream_arn: Text<'a> = "StreamARN" [ARN_LENGTH, STREAM_ARN],
+        dry_run: Boolean = "DryRun" [],
+    }
+}
+
+pub(crate) struct Call {
+    cursor: Cursor,
+    limits: ReadLimits,
+    dry_run: bool,
+}
+
+pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call, ApiError> {
+    let cursor = kinesis.place_of(request.iterator.as_ref().map_or("", Text::as_str))?;
+    let named = kinesis.home.optional_stream(None, request.stream_arn.as_ref())?;
+    check_stream(named.as_ref(), &cursor)?;
+    let records = request.limit.map_or(GET_RECORDS_MAX, |limit| limit.0) as usize;
+    let limits = ReadLimits { records, bytes: GET_BYTES_MAX };
+    Ok(Call { cursor, limits, dry_run: request.dry_run.is_some_and(|dry_run| dry_run.0) })
+}
+
+fn check_stream(named: Option<&StreamName>, cursor: &Cursor) -> Result<(), ApiError> {
+    let stream = &cursor.shard.stream;
+    match named {
+        Some(named) if named != stream => Err(ApiError::invalid_argument(format!(
+            "The ShardIterator is of stream {stream}, not of stream {named} of StreamARN."
+        ))),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+    let Call { cursor, limits, dry_run } = call;
+    let mut room = reserve(kinesis).await?;
+    let read = kinesis.streams.read.read(&cursor, limits).await;
+    let page = read.map_err(|error| kinesis.home.read_failure(&cursor.shard, &error))?;
+    if dry_run {
+        return Err(kinesis.refuse_dry_run(&cursor.shard.stream).await);
+    }
+    let next = page.next.as_ref().map(|cursor| kinesis.shard_iterator(cursor));
+    let bytes = write_answer(&page, next.as_deref());
+    // The page is gone when the answer waits for the client: give back what it took.
+    drop(page);
+    let needless = room.num_permits().saturating_sub(permits(bytes.capacity()));
+    drop(room.split(needless));
+    Ok(Bytes::from_owner(Reserved { bytes, _room: room }))
+}
+
+async fn reserve(kinesis: &Kinesis) -> Result<OwnedSemaphorePermit, ApiError> {
+    let count = permits(ANSWER_BYTES_MAX) as u32;
+    let room = Arc::clone(&kinesis.answer_room).acquire_many_owned(count).await;
+    room.map_err(|_| ApiError::new(ErrorCode::InternalFailure, "the server is shutting down"))
+}
+
+/// An answer that gives its room back once the last byte of it is sent.
+struct Reserved {
+    bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Reserved {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Bytes of an answer's fixed parts, and of a record beside payload and key.
+const ANSWER_BYTES: usize = 640;
+const RECORD_BYTES: usize = 176;
+
+/// The answer for a page; `next` is the iterator that goes on, none at the end of a closed shard.
+pub(crate) fn write_answer(page: &ReadPage, next: Option<&str>) -> Vec<u8> {
+    let size = |r: &Record| r.data.len().div_ceil(3) * 4 + r.partition_key.bytes().len();
+    let payload: usize = page.records.iter().map(size).sum();
+    let mut out = Vec::with_capacity(ANSWER_BYTES + RECORD_BYTES * page.records.len() + payload);
+    write!(out, "{{\"MillisBehindLatest\":{}", page.millis_behind_latest)
+        .expect("written to memory");
+    match next {
+        Some(next) => {
+            out.extend_from_slice(b",\"NextShardIterator\":");
+            write_string(&mut out, next);
+        }
+        None => write_children(&mut out, page),
+    }
+    out.extend_from_slice(b",\"Records\":[");
+    for (index, record) in page.records.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_record(&mut out, record);
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+fn write_record(out: &mut Vec<u8>, record: &Record) {
+    out.extend_from_slice(b"{\"ApproximateArrivalTimestamp\":");
+    write_seconds(out, record.arrival);
+    out.extend_from_slice(b",\"Data\":");
+    write_blob(out, &record.data);
+    out.extend_from_slice(b",\"PartitionKey\":");
+    write_string(out, record.partition_key.as_str());
+    write!(out, ",\"SequenceNumber\":\"{}\"}}", record.sequence_number).expect("written to memory");
+}
+
+/// Once in the life of a reader: a tree will do.
+fn write_children(out: &mut Vec<u8>, page: &ReadPage) {
+    let child = |child: &baikonur_stream::ChildShard| {
+        let parents: Vec<String> = child.parents.iter().map(ToString::to_string).collect();
+        serde_json::json!({
+            "ShardId": child.id.to_string(),
+            "ParentShards": parents,
+            "HashKeyRange": HashKeyRange::of(&child.hash_key_range),
+        })
+    };
+    let children: serde_json::Value = page.children.iter().map(child).collect();
+    write!(out, ",\"ChildShards\":{children}").expect("written to memory");
+}
+
+#[cfg(test)]
+mod tests {
+    use baikonur_stream::{ChildShard, ShardId};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::kinesis::testing::{START, World, message};
+
+    async fn get(world: &World, iterator: &Value) -> Result<Value, ApiError> {
+        world.call("GetRecords", &json!({ "ShardIterator": iterator }).to_string()).await
+    }
+
+    #[tokio::test]
+    async fn records_are_answered_as_the_service_does() {
+        let world = World::with_stream("s", 1).await;
+        let number = world.put("s", "a").await;
+        let iterator = world.iterator("s", 0, "TRIM_HORIZON").await;
+        let mut answer = get(&world, &iterator).await.unwrap();
+        let next = answer.as_object_mut().unwrap().remove("NextShardIterator").unwrap();
+        assert_eq!(
+            answer,
+            json!({
+                "MillisBehindLatest": 0,
+                "Records": [{
+                    "SequenceNumber": number,
+                    "ApproximateArrivalTimestamp": START as f64,
+                    "Data": "YQ==",
+                    "PartitionKey": "a",
+                }],
+            })
+        );
+        let after = get(&world, &next).await.unwrap();
+        assert_eq!(after["Records"], json!([]));
+        assert_ne!(after["NextShardIterator"], next, "each answer has another iterator");
+    }
+
+    #[tokio::test]
+    async fn a_limit_makes_pages_without_gap_or_overlap() {
+        let world = World::with_stream("s", 1).await;
+        for key in ["a", "b", "c"] {
+            world.put("s", key).await;
+        }
+        let mut iterator = world.iterator("s", 0, "TRIM_HORIZON").await;
+        let mut keys = Vec::new();
+        for _ in 0..4 {
+            let body = json!({ "ShardIterator": iterator, "Limit": 1 }).to_string();
+            let answer = world.call("GetRecords", &body).await.unwrap();
+            keys.extend(answer["Records"].get(0).map(|record| record["PartitionKey"].clone()));
+            iterator = answer["NextShardIterator"].clone();
+        }
+        assert_eq!(keys, ["a", "b", "c"]);
+        let body = json!({ "ShardIterator": iterator, "Limit": 10001 }).to_string();
+        let error = message(&world.call("GetRecords", &body).await.unwrap_err());
+        assert!(error.ends_with("Member must have value less than or equal to 10000"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn iterators_live_five_minutes_and_may_be_quoted() {
+        let world = World::with_stream("s", 1).await;
+        let iterator = world.iterator("s", 0, "LATEST").await;
+        world.clock.advance(300);
+        get(&world, &json!(format!("\"{}\"", iterator.as_str().unwrap()))).await.unwrap();
+        world.clock.advance(1);
+        let error = get(&world, &iterator).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ExpiredIterator);
+        assert!(message(&error).starts_with("Iterator expired. The iterator was created at time "));
+        assert!(message(&error).ends_with("than the tolerated delay of 300000 milliseconds."));
+    }
+
+    #[tokio::test]
+    async fn garbage_is_an_invalid_iterator() {
+        let world = World::with_stream("s", 1).await;
+        for iterator in ["x", "AAAAAAAAAAE=", "\u{e9}"] {
+            let error = get(&world, &json!(iterator)).await.unwrap_err();
+            assert_eq!(error, ApiError::invalid_argument("Invalid ShardIterator."));
+        }
+        let iterator = world.iterator("s", 0, "LATEST").await;
+        let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/t";
+        let body = json!({ "ShardIterator": iterator, "StreamARN": arn }).to_string();
+        assert!(
+            message(&world.call("GetRecords", &body).await.unwrap_err())
+                .contains("not of stream t")
+        );
+    }
+
+    #[tokio::test]
+    async fn iterators_of_a_deleted_stream_find_nothing_even_in_its_successor() {
+        let world = World::with_stream("s", 1).await;
+        let iterator = world.iterator("s", 0, "TRIM_HORIZON").await;
+        world.call("DeleteStream", r#"{"StreamName":"s"}"#).await.unwrap();
+        let gone =
+            "Shard shardId-000000000000 in stream s under account 000000000000 does not exist";
+        assert_eq!(message(&get(&world, &iterator).await.unwrap_err()), gone);
+        world.clock.advance(1);
+        world.create("s", 1).await;
+        assert_eq!(message(&get(&world, &iterator).await.unwrap_err()), gone);
+    }
+
+    #[tokio::test]
+    async fn room_is_given_back_with_the_last_byte() {
+        let world = World::with_stream("s", 1).await;
+        world.put("s", "a").await;
+        let iterator = world.iterator("s", 0, "TRIM_HORIZON").await;
+        let free = world.kinesis.answer_room.available_permits();
+        let answer = world
+            .bytes_of("GetRecords", &json!({ "ShardIterator": iterator }).to_string())
+            .await
+            .unwrap();
+        let held = free - world.kinesis.answer_room.available_permits();
+        assert!((1..8).contains(&held), "an answer of {} bytes holds {held} KiB", answer.len());
+        drop(answer);
+        assert_eq!(world.kinesis.answer_room.available_permits(), free);
+    }
+
+    #[test]
+    fn the_end_of_a_closed_shard_has_children_and_no_iterator() {
+        let ranges = baikonur_stream::HashKeyRange::evenly(1);
+        let child = ChildShard {
+            id: ShardId::new(2),
+            parents: vec![ShardId::new(0), ShardId::new(1)],
+            hash_key_range: ranges[0],
+        };
+        let page = ReadPage {
+            records: vec![],
+            next: None,
+            millis_behind_latest: 0,
+            children: vec![child],
+        };
+        let answer: Value = serde_json::from_slice(&write_answer(&page, None)).unwrap();
+        assert_eq!(
+            answer,
+            json!({
+                "MillisBehindLatest": 0,
+                "Records": [],
+                "ChildShards": [{
+                    "ShardId": "shardId-000000000002",
+                    "ParentShards": ["shardId-000000000000", "shardId-000000000001"],
+                    "HashKeyRange": {
+                        "StartingHashKey": "0",
+                        "EndingHashKey": "340282366920938463463374607431768211455",
+                    },
+                }],
+            })
+        );
+    }
+}

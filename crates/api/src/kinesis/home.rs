@@ -1,0 +1,123 @@
+//! The account and region that streams seem to be in: ARNs, and finding streams by name or ARN.
+
+use baikonur_stream::StreamName;
+
+use crate::wire::constraint::missing;
+use crate::wire::error::ApiError;
+use crate::wire::members::Text;
+
+/// The account and region of all streams.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    pub(crate) region: String,
+    pub(crate) account: String,
+}
+
+impl Home {
+    /// The ARN of a stream.
+    pub(crate) fn arn(&self, stream: &StreamName) -> String {
+        format!("arn:aws:kinesis:{}:{}:stream/{stream}", self.region, self.account)
+    }
+
+    /// The stream that a request names, by name, by ARN, or by both.
+    pub(crate) fn stream(
+        &self,
+        name: Option<&Text<'_>>,
+        arn: Option<&Text<'_>>,
+    ) -> Result<StreamName, ApiError> {
+        self.optional_stream(name, arn)?.ok_or_else(|| missing("StreamName"))
+    }
+
+    /// The stream that a request names, if it names one.
+    pub(crate) fn optional_stream(
+        &self,
+        name: Option<&Text<'_>>,
+        arn: Option<&Text<'_>>,
+    ) -> Result<Option<StreamName>, ApiError> {
+        let by_name = name.map(Text::as_str);
+        let by_arn = arn.map(|arn| self.name_in(arn.as_str())).transpose()?;
+        if let (Some(name), Some(in_arn)) = (by_name, by_arn)
+            && name != in_arn
+        {
+            let message = format!("StreamName {name} and the stream {in_arn} of StreamARN differ.");
+            return Err(ApiError::invalid_argument(message));
+        }
+        by_arn.or(by_name).map(|name| self.checked(name, &self.account)).transpose()
+    }
+
+    /// The name in an ARN. Streams of other accounts and regions are not here.
+    fn name_in<'a>(&self, arn: &'a str) -> Result<&'a str, ApiError> {
+        let mut parts = arn.splitn(6, ':').skip(3);
+        let (region, account) =
+            (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let name = parts.next().and_then(|r| r.strip_prefix("stream/")).unwrap_or_default();
+        if region != self.region || account != self.account {
+            return Err(no_stream(name, account));
+        }
+        Ok(name)
+    }
+
+    fn checked(&self, name: &str, account: &str) -> Result<StreamName, ApiError> {
+        StreamName::new(name).map_err(|_| no_stream(name, account))
+    }
+
+    /// What is said of a stream that is not there.
+    pub(crate) fn stream_not_found(&self, stream: &StreamName) -> ApiError {
+        no_stream(stream.as_str(), &self.account)
+    }
+}
+
+fn no_stream(name: &str, account: &str) -> ApiError {
+    ApiError::not_found(format!("Stream {name} under account {account} not found."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    fn find(name: Option<&str>, arn: Option<&str>) -> Result<String, String> {
+        let home = Home { region: "us-east-1".into(), account: "000000000000".into() };
+        let text = |text: &'_ str| Text(Cow::Owned(text.to_owned()));
+        let found = home.stream(name.map(text).as_ref(), arn.map(text).as_ref());
+        found.map(|name| name.to_string()).map_err(|error| error.message.unwrap())
+    }
+
+    const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/a";
+
+    #[test]
+    fn streams_are_found_by_name_or_arn_or_both() {
+        assert_eq!(find(Some("a"), None), Ok("a".into()));
+        assert_eq!(find(None, Some(ARN)), Ok("a".into()));
+        assert_eq!(find(Some("a"), Some(ARN)), Ok("a".into()));
+    }
+
+    #[test]
+    fn a_request_that_names_none_or_two_streams_is_refused() {
+        let null = "1 validation error detected: Value null at 'streamName' failed to satisfy \
+                    constraint: Member must not be null";
+        assert_eq!(find(None, None), Err(null.into()));
+        assert!(find(Some("b"), Some(ARN)).is_err());
+    }
+
+    #[test]
+    fn streams_of_others_are_not_here() {
+        for (arn, message) in [
+            (
+                "arn:aws:kinesis:us-east-1:111111111111:stream/a",
+                "Stream a under account 111111111111 not found.",
+            ),
+            (
+                "arn:aws:kinesis:eu-west-1:000000000000:stream/a",
+                "Stream a under account 000000000000 not found.",
+            ),
+            (
+                "arn:aws:kinesis:us-east-1:000000000000:stream/a/b",
+                "Stream a/b under account 000000000000 not found.",
+            ),
+        ] {
+            assert_eq!(find(None, Some(arn)), Err(message.into()));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The HTTP front: the Kinesis API as AWS SDKs and the AWS CLI speak it (JSON 1.1), over the
+//! contracts of streams.
+//!
+//! A request passes `server` (connections, limits, the order of checks), `auth` (is it signed at
+//! all), then its operation in `kinesis`, which reads and writes with `wire`. Handlers translate:
+//! they know neither disks nor retention nor routing, and any implementation of the contracts can
+//! stand behind them.
+//!
+//! Signatures are not verified, so the server takes loopback addresses only.
+
+mod auth;
+mod in_process;
+mod kinesis;
+mod limits;
+mod server;
+mod wire;
+
+use std::sync::Arc;
+
+use baikonur_stream::{Administer, Clock, Read, Write};
+
+pub use in_process::InProcess;
+pub use server::{NoPages, Page, Pages, ServeError, Server, ServerSettings, serve};
+
+/// The streams that are served.
+#[derive(Clone)]
+pub struct Streams {
+    /// For consumers.
+    pub read: Arc<dyn Read>,
+    /// For producers.
+    pub write: Arc<dyn Write>,
+    /// For their owner.
+    pub administer: Arc<dyn Administer>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}

@@ -1,0 +1,57 @@
+//! Every limit of the HTTP front, by name, with where it comes from.
+//!
+//! "Model" is the public service model of Kinesis Data Streams, "quotas" the quotas page.
+
+use std::time::Duration;
+
+/// Largest payload of a record (quotas: `MaxRecordSizeInKiB`, 1024 unless raised; it cannot be here).
+pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// The same, in the unit of the API.
+pub(crate) const RECORD_KIB_MAX: i32 = 1024;
+/// Most records of a PutRecords call (model).
+pub(crate) const PUT_RECORDS_MAX: usize = 500;
+/// Most bytes of payloads and partition keys in a PutRecords call (API text).
+pub(crate) const PUT_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Most records that GetRecords returns, also the default (model).
+pub(crate) const GET_RECORDS_MAX: i32 = 10_000;
+/// Most bytes of payloads and partition keys that GetRecords returns (API text).
+pub(crate) const GET_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// DescribeStream: shards of a page, default and cap (API text).
+pub(crate) const DESCRIBE_SHARDS_MAX: usize = 100;
+/// ListShards: shards of a page, default and cap (API text).
+pub(crate) const LIST_SHARDS_MAX: usize = 1000;
+/// ListStreams: streams of a page, default and cap (API text).
+pub(crate) const LIST_STREAMS_MAX: usize = 100;
+/// Shards of a stream that is made without a count (quotas: on-demand streams start with 4 MB/s).
+pub(crate) const SHARDS_DEFAULT: u32 = 4;
+/// Life of a shard iterator and of a `NextToken` (API text).
+pub(crate) const TOKEN_LIFE: Duration = Duration::from_secs(300);
+/// Items that a validation message lists at most (seen on the service).
+pub(crate) const VIOLATIONS_MAX: usize = 10;
+
+/// Elements of a list that are kept while a request is read: above every length allowed.
+pub(crate) const LIST_KEPT_MAX: usize = 1000;
+
+/// Largest request body: 10 MiB of payload are 13.4 MiB in base64, and names and keys come on top.
+pub(crate) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How much of a body that is too large is read and thrown away, so that the client gets the answer.
+pub(crate) const DRAIN_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+/// Buffer of a connection: bounds the head of a request, and how much is read at once.
+pub(crate) const CONNECTION_BUFFER_BYTES: usize = 256 * 1024;
+/// Most header fields of a request.
+pub(crate) const HEADERS_MAX: usize = 100;
+/// Time to send the head of a request, and how long a connection may be idle.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time to send the body of a request.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take nothing of an answer that waits for it.
+pub(crate) const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long requests under way may take after the server was told to stop.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a GetRecords answer may take in memory: the page, and a third more in base64.
+pub(crate) const ANSWER_BYTES_MAX: usize = GET_BYTES_MAX * 7 / 3 + 4 * 1024 * 1024;
+
+const _: () = assert!(PUT_BYTES_MAX / 3 * 4 + PUT_RECORDS_MAX * 1024 < BODY_BYTES_MAX);
+const _: () = assert!(PUT_RECORDS_MAX < LIST_KEPT_MAX);
+const _: () = assert!(RECORD_BYTES_MAX < PUT_BYTES_MAX && RECORD_BYTES_MAX < GET_BYTES_MAX);

@@ -1,0 +1,62 @@
+//! What the owner of a server decides.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::limits::{ANSWER_BYTES_MAX, BODY_BYTES_MAX};
+
+/// Where a server listens, what it says of itself, and how much it takes at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// The address to listen on, loopback only. Default 127.0.0.1:4567.
+    pub listen: SocketAddr,
+    /// The AWS region in ARNs. Default `us-east-1`.
+    pub region: String,
+    /// The AWS account in ARNs and messages: 12 digits. Default 000000000000.
+    pub account: String,
+    /// Connections at once; more wait. Default 1024.
+    pub connections_max: usize,
+    /// Memory for requests under way, with what is decoded from them; more wait. Default 256 MiB.
+    pub request_bytes_max: usize,
+    /// Memory for answers under way; more wait. Default 256 MiB.
+    pub answer_bytes_max: usize,
+}
+
+const MIB: usize = 1024 * 1024;
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4567)),
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            connections_max: 1024,
+            request_bytes_max: 256 * MIB,
+            answer_bytes_max: 256 * MIB,
+        }
+    }
+}
+
+impl ServerSettings {
+    /// The first setting out of range, with its range.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let account = &self.account;
+        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(format!("account is {account:?}, not 12 digits"));
+        }
+        if self.region.is_empty() || self.region.contains([':', ' ']) {
+            return Err(format!("region is {:?}, not the name of a region", self.region));
+        }
+        if self.connections_max == 0 {
+            return Err("connections_max is 0, below 1".to_owned());
+        }
+        for (name, value, min) in [
+            ("request_bytes_max", self.request_bytes_max, 2 * BODY_BYTES_MAX),
+            ("answer_bytes_max", self.answer_bytes_max, ANSWER_BYTES_MAX),
+        ] {
+            if value < min {
+                return Err(format!("{name} is {value}, below {min}: one call must fit"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! The server from outside: real sockets before real streams.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at what it does not expect")]
+
+mod http;
+mod limits;
+mod served;
+mod streams;
