@@ -135,7 +135,8 @@ fn files_can_be_read_in_one_sitting() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X "), concat!("#[ig", "nore")];
+    let marks =
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X "), concat!("#[ig", "nore")];
     let mut found = Vec::new();
     for path in sources("crates", ".rs").into_iter().chain(sources("tests", ".rs")) {
         for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {

@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# Installs the real counterparts of the end-to-end tests into .parts/, from the package registries' ordinary clients.
+#
+#   tests/parts/install.sh            the parts that the tests need
+#   tests/parts/install.sh s3 fluent  these parts only
+#   tests/parts/install.sh --list     what there is, and what is installed
+#
+# Versions are pinned here and in the files beside this one. A part that is installed in that version is left alone;
+# several runs at once wait for each other, part by part.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+parts=$(cd "$here/../.." && pwd)/.parts
+
+MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
+VERSITYGW_VERSION=v1.8.0
+OTEL_BUILDER_VERSION=v0.165.0
+
+NEEDED=(python s3 opensearch fluent otel)
+OPTIONAL=(versitygw)
+
+declare -A ABOUT=(
+    [python]="boto3, the AWS CLI, aws_kinesis_agg and pytest in a virtual environment"
+    [s3]="MinIO, an S3 server with conditional puts"
+    [opensearch]="a real OpenSearch node, started from Java"
+    [fluent]="the Fluent Forward server of @fluent-org/logger (Node.js)"
+    [otel]="OpenTelemetry Collector with the Fluent Forward receiver (Go)"
+    [versitygw]="Versity S3 gateway, a second S3 server (optional)"
+)
+
+say() { printf 'parts: %s\n' "$*"; }
+die() { printf 'parts: FAILED: %s\n' "$*" >&2; exit 1; }
+
+need() {
+    command -v "$1" >/dev/null || die "$1 is needed to install part '$2' and is not on the PATH"
+}
+
+# The home of a JDK of at least 21: OpenSearch 3 needs it, and it is often not the default one.
+java21_home() {
+    local home major
+    for home in "${JAVA21_HOME:-}" "${JAVA_HOME:-}" /usr/lib/jvm/* /opt/java/* /Library/Java/JavaVirtualMachines/*/Contents/Home; do
+        [[ -n $home && -x $home/bin/javac ]] || continue
+        major=$("$home/bin/javac" -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
+        if [[ -n $major && $major -ge 21 ]]; then
+            printf '%s' "$home"
+            return
+        fi
+    done
+    return 1
+}
+
+# What a part is made from: when this changes, it is installed anew.
+recipe() {
+    case $1 in
+        python) python3 --version; cat "$here/requirements.txt" ;;
+        s3) echo "$MINIO_VERSION" ;;
+        versitygw) echo "$VERSITYGW_VERSION" ;;
+        opensearch) java21_home || true; cat "$here/opensearch/pom.xml" "$here"/opensearch/src/main/java/*.java ;;
+        fluent) cat "$here/fluent/package.json" "$here/fluent/package-lock.json" ;;
+        otel) echo "$OTEL_BUILDER_VERSION"; cat "$here/otel/builder.yaml" ;;
+    esac
+}
+
+install_python() {
+    need python3 python
+    python3 -m venv --clear "$parts/venv"
+    "$parts/venv/bin/python" -m pip install --disable-pip-version-check --quiet --no-deps -r "$here/requirements.txt"
+    "$parts/venv/bin/python" -m pip check
+}
+
+go_install() {
+    need go "$1"
+    GOBIN="$parts/bin" GOFLAGS="${GOFLAGS:-} -buildvcs=false" go install -trimpath -ldflags='-s -w' "$2"
+}
+
+install_s3() { go_install s3 "github.com/minio/minio@$MINIO_VERSION"; }
+
+install_versitygw() { go_install versitygw "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW_VERSION"; }
+
+install_opensearch() {
+    need mvn opensearch
+    local home build="$parts/opensearch"
+    home=$(java21_home) || die "OpenSearch needs a JDK of 21 or later; say where with JAVA21_HOME"
+    rm -rf "$build"
+    mkdir -p "$build"
+    cp -R "$here/opensearch/." "$build/"
+    (
+        cd "$build"
+        export JAVA_HOME=$home
+        mvn --batch-mode --no-transfer-progress compile dependency:build-classpath -Dmdep.outputFile=classpath.txt
+    )
+    printf '%s' "$home" >"$build/java_home.txt"
+}
+
+install_fluent() {
+    need npm fluent
+    mkdir -p "$parts/fluent"
+    cp "$here/fluent/package.json" "$here/fluent/package-lock.json" "$parts/fluent/"
+    (cd "$parts/fluent" && npm ci --no-audit --no-fund --ignore-scripts)
+}
+
+install_otel() {
+    go_install otel "go.opentelemetry.io/collector/cmd/builder@$OTEL_BUILDER_VERSION"
+    rm -rf "$parts/otel"
+    mkdir -p "$parts/otel"
+    cp "$here/otel/builder.yaml" "$parts/otel/"
+    (
+        cd "$parts/otel"
+        export GOFLAGS="${GOFLAGS:-} -buildvcs=false"
+        # It writes the sources and go.mod, then runs `go mod tidy`, which fails for a module that only a component's
+        # own tests need and that cannot always be had. The build itself does not need it.
+        "$parts/bin/builder" --config builder.yaml --skip-compilation || [[ -f build/go.mod ]]
+        cd build
+        go build -mod=mod -trimpath -ldflags='-s -w' -o "$parts/bin/otelcol" .
+    )
+}
+
+is_installed() { [[ -f $parts/stamps/$1 && $(cat "$parts/stamps/$1") == "$(fingerprint "$1")" ]]; }
+
+fingerprint() { recipe "$1" | sha256sum | cut -d' ' -f1; }
+
+install_part() {
+    local part=$1 log="$parts/logs/install-$1.log" start=$SECONDS
+    is_installed "$part" && { say "$part is installed"; return; }
+    say "installing $part: ${ABOUT[$part]}"
+    rm -f "$parts/stamps/$part"
+    # A subshell of its own: `set -e` does not act inside of a condition.
+    set +e
+    (set -e; "install_$part") >"$log" 2>&1 </dev/null
+    local result=$?
+    set -e
+    if [[ $result -ne 0 ]]; then
+        tail -n 40 "$log" >&2
+        die "part '$part' (exit $result); the whole log is in .parts/logs/install-$part.log"
+    fi
+    fingerprint "$part" >"$parts/stamps/$part"
+    say "$part is installed, in $((SECONDS - start)) s"
+}
+
+list() {
+    local part state kind
+    for part in "${NEEDED[@]}" "${OPTIONAL[@]}"; do
+        state="not installed"
+        is_installed "$part" && state="installed"
+        printf '%-11s %-14s %s\n' "$part" "$state" "${ABOUT[$part]}"
+    done
+}
+
+wanted=()
+for argument in "$@"; do
+    case $argument in
+        --list) list; exit ;;
+        --help | -h) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
+        *)
+            [[ -n ${ABOUT[$argument]:-} ]] || die "no part is named '$argument'; --list shows them all"
+            wanted+=("$argument")
+            ;;
+    esac
+done
+[[ ${#wanted[@]} -gt 0 ]] || wanted=("${NEEDED[@]}")
+
+mkdir -p "$parts"/{bin,logs,locks,stamps}
+need flock "any"
+for part in "${wanted[@]}"; do
+    (
+        flock 9
+        install_part "$part"
+    ) 9>"$parts/locks/$part"
+done
