@@ -1,3 +1,26 @@
-//! The command line.
+//! The command line: log routing on Kinesis in one binary.
 
-fn main() {}
+mod client;
+mod commands;
+mod config;
+mod observe;
+mod pipeline;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let command = commands::CommandLine::parse();
+    match command.run() {
+        Ok(code) => code,
+        Err(error) => {
+            if commands::is_broken_pipe(&error) {
+                // Whoever read our output has seen enough.
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -67,7 +67,7 @@ async fn open(
                 warn!(module = %surroundings.consumer, %shard, ?pause, %error, "cannot start delivery, trying again");
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    _ = drain.wait_for(|draining| *draining) => return None,
+                    () = draining(&mut drain) => return None,
                 }
             }
         }
@@ -125,7 +125,7 @@ impl Driver {
                 let mut drain = self.surroundings.drain.clone();
                 tokio::select! {
                     () = read.wait(&cursor, at_most) => {}
-                    _ = drain.wait_for(|draining| *draining) => {}
+                    () = draining(&mut drain) => {}
                 }
                 Event::Woken
             }
@@ -200,6 +200,11 @@ impl Driver {
     }
 }
 
+/// Waits until the mapping is drained, or nobody can drain it any more.
+pub(crate) async fn draining(drain: &mut watch::Receiver<bool>) {
+    let _ = drain.wait_for(|draining| *draining).await;
+}
+
 /// Sleeps; the beginning of a drain ends it, but a drain under way does not.
 async fn sleep(drain: &watch::Receiver<bool>, pause: Duration) {
     let mut drain = drain.clone();
@@ -208,7 +213,7 @@ async fn sleep(drain: &watch::Receiver<bool>, pause: Duration) {
     }
     tokio::select! {
         () = tokio::time::sleep(pause) => {}
-        _ = drain.wait_for(|draining| *draining) => {}
+        () = draining(&mut drain) => {}
     }
 }
 

@@ -106,7 +106,7 @@ impl Mapping {
                     }
                 }
                 () = tokio::time::sleep(DISCOVERY) => {}
-                _ = drain.wait_for(|draining| *draining) => {}
+                () = driver::draining(&mut drain) => {}
             }
         }
         while let Some(result) = shards.tasks.join_next_with_id().await {

@@ -37,8 +37,11 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
+    /// Says what is wrong, if anything is.
+    ///
+    /// # Errors
     /// The first setting out of range, with its range.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         let account = &self.account;
         if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
             return Err(format!("account is {account:?}, not 12 digits"));

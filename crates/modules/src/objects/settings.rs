@@ -146,6 +146,14 @@ impl S3Settings {
         crate::settings::keys_of::<Self>()
     }
 
+    /// Says what is wrong, if anything is.
+    ///
+    /// # Errors
+    /// An endpoint that cannot be used.
+    pub fn check(&self) -> Result<(), InvalidDestination> {
+        self.checked_endpoint().map(|_| ())
+    }
+
     /// The endpoint, if one is set, and whether it is plain HTTP.
     pub(super) fn checked_endpoint(&self) -> Result<Option<(&str, bool)>, InvalidDestination> {
         let Some(given) = self.endpoint.as_deref() else {

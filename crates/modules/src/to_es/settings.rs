@@ -180,6 +180,11 @@ impl Settings {
         Ok(())
     }
 
+    /// The destination as it may be shown: without a user and a password.
+    pub fn shown_destination(&self) -> String {
+        self.url().map_or_else(|error| error.to_string(), |url| without_user(&url).to_string())
+    }
+
     /// The destination as a URL, still with a user that stands in it.
     pub(super) fn url(&self) -> Result<Url, InvalidSettings> {
         let given = self.destination.trim();

@@ -1,0 +1,141 @@
+//! A client of the Kinesis API (JSON 1.1), for `put` and `tail`.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// An endpoint that speaks the Kinesis API and does not verify signatures, as `baikonur up` serves it.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    endpoint: Url,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// Nobody answered, or not in time.
+    #[error("no answer from {endpoint}: {what}; is `baikonur up` running there?")]
+    Unreachable {
+        /// Where.
+        endpoint: Url,
+        /// What went wrong.
+        what: String,
+    },
+    /// The service said no.
+    #[error("{operation}: {code}: {message}")]
+    Refused {
+        /// What was asked.
+        operation: &'static str,
+        /// The exception's name.
+        code: String,
+        /// Its message.
+        message: String,
+    },
+    /// An answer that makes no sense.
+    #[error("{operation}: {endpoint} does not speak the Kinesis API ({what})")]
+    Strange {
+        /// What was asked.
+        operation: &'static str,
+        /// Where.
+        endpoint: Url,
+        /// What is strange.
+        what: String,
+    },
+}
+
+impl CallError {
+    /// Whether the same call may succeed later.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { code, .. } => matches!(
+                code.as_str(),
+                "ProvisionedThroughputExceededException"
+                    | "LimitExceededException"
+                    | "InternalFailure"
+                    | "ServiceUnavailable"
+                    | "RequestTimeoutException"
+            ),
+            Self::Strange { .. } => false,
+        }
+    }
+
+    /// Whether it is the exception of this name.
+    pub(crate) fn is(&self, exception: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == exception)
+    }
+}
+
+#[derive(Deserialize)]
+struct Exception {
+    #[serde(rename = "__type", default)]
+    kind: String,
+    #[serde(alias = "Message", default)]
+    message: String,
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// The server wants to see a signature, and does not verify it.
+const UNSIGNED: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kinesis/aws4_request, \
+                        SignedHeaders=host;x-amz-date, Signature=none";
+
+impl Client {
+    /// A client of `endpoint`.
+    pub(crate) fn new(endpoint: Url) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .no_proxy()
+            .build()?;
+        Ok(Self { http, endpoint })
+    }
+
+    /// One call, not repeated.
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        body: impl Into<reqwest::Body>,
+    ) -> Result<T, CallError> {
+        let unreachable = |error: reqwest::Error| CallError::Unreachable {
+            endpoint: self.endpoint.clone(),
+            what: innermost(&error),
+        };
+        let answer = self
+            .http
+            .post(self.endpoint.clone())
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
+            .header("x-amz-date", "20260101T000000Z")
+            .header("authorization", UNSIGNED)
+            .body(body)
+            .send()
+            .await
+            .map_err(unreachable)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(unreachable)?;
+        let strange =
+            |what: String| CallError::Strange { operation, endpoint: self.endpoint.clone(), what };
+        if status.is_success() {
+            let body = if body.is_empty() { b"null" } else { &*body };
+            return serde_json::from_slice(body).map_err(|error| strange(error.to_string()));
+        }
+        let Ok(exception) = serde_json::from_slice::<Exception>(&body) else {
+            return Err(strange(format!("HTTP {status}")));
+        };
+        let code = exception.kind.rsplit('#').next().unwrap_or_default().to_owned();
+        Err(CallError::Refused { operation, code, message: exception.message })
+    }
+}
+
+/// The last of an error's causes, which says what happened.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,73 @@
+//! `baikonur check`: every mistake in a configuration, with its line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{Config, DEFAULT, Mistakes, Overrides};
+
+/// Explain every mistake in a configuration, with its line.
+///
+/// Nothing is started or contacted. The exit status is 0 when the file can be run, 1 when it has mistakes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// The file. Without one the built-in configuration is checked.
+    #[arg(value_name = "CONFIG")]
+    file: Option<PathBuf>,
+    /// Print the built-in configuration, to start a file of your own from.
+    #[arg(long, conflicts_with = "file")]
+    print_default: bool,
+}
+
+impl Check {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        if self.print_default {
+            print!("{DEFAULT}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        let overrides = Overrides::of_environment();
+        let read = match &self.file {
+            Some(file) => Config::load(file, &overrides),
+            None => Ok(Config::read("(built-in)", DEFAULT, &overrides)?),
+        };
+        match read {
+            Ok(config) => {
+                print!("{}", describe(&config));
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => match error.downcast_ref::<Mistakes>() {
+                Some(mistakes) => {
+                    let count = mistakes.count();
+                    let noun = if count == 1 { "mistake" } else { "mistakes" };
+                    eprintln!("{mistakes}\n{count} {noun}");
+                    Ok(ExitCode::FAILURE)
+                }
+                None => Err(error),
+            },
+        }
+    }
+}
+
+/// The pipeline in a few lines, each stream with what reads it.
+pub(super) fn describe(config: &Config) -> String {
+    let mut text = String::new();
+    for stream in &config.streams {
+        let plural = if stream.shards == 1 { "" } else { "s" };
+        text.push_str(&format!(
+            "stream {} ({} shard{plural}, {} h)\n",
+            stream.name,
+            stream.shards,
+            stream.retention.hours()
+        ));
+        for module in config.modules.iter().filter(|module| module.source == stream.name) {
+            let whitelist = &module.intake.log_type_field_whitelist;
+            let taken = match whitelist.iter().any(|pattern| !pattern.is_empty()) {
+                true => whitelist.join(", "),
+                false => "everything".to_owned(),
+            };
+            let disabled = if module.enabled { "" } else { " (disabled)" };
+            let (name, kind, to) = (&module.name, module.kind.name(), module.kind.destination());
+            text.push_str(&format!("  └─ {name}{disabled}: {kind}, {taken} ─▶ {to}\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,308 @@
+//! `baikonur put`: lines into a stream.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use baikonur_stream::{Clock, StreamName, SystemClock};
+use bytes::Bytes;
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use reqwest::Url;
+use serde::Deserialize;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+
+use super::lines::{Line, Lines, or_standard_input};
+use super::summary::{count, rate, table};
+use crate::client::{CallError, Client};
+
+/// Send lines to a stream, each as a record.
+///
+/// Files that are gzipped are decompressed. Records that the stream refuses for want of capacity are sent again. When
+/// an answer is lost the records are sent again as well, and may be in the stream twice.
+#[derive(Debug, clap::Args)]
+pub(super) struct Put {
+    /// The stream.
+    stream: StreamName,
+    /// Files; `-` is the standard input, which is also read when no file is named.
+    files: Vec<PathBuf>,
+    /// Partition key of all records, which keeps them in order in one shard. Without it each record gets a key of its
+    /// own, and they spread over all shards.
+    #[arg(long, value_name = "KEY")]
+    partition_key: Option<String>,
+    /// The Kinesis API.
+    #[arg(
+        long,
+        env = "AWS_ENDPOINT_URL_KINESIS",
+        default_value = "http://127.0.0.1:4567",
+        value_name = "URL"
+    )]
+    endpoint: Url,
+}
+
+/// Records of a call (API reference, `PutRecords`).
+const CALL_RECORDS_MAX: usize = 500;
+/// Bytes of a call: half of what it may have.
+const CALL_BYTES_MAX: usize = 5 << 20;
+/// Bytes of a record with its key.
+const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Calls at the same time, unless order is to be kept.
+const CALLS_MAX: usize = 4;
+/// How long a record is tried.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE_INITIAL: Duration = Duration::from_millis(50);
+const PAUSE_MAXIMUM: Duration = Duration::from_secs(3);
+
+struct Record {
+    key: String,
+    data: Bytes,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutRecordsAnswer {
+    records: Vec<RecordAnswer>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RecordAnswer {
+    error_code: Option<String>,
+    error_message: Option<String>,
+}
+
+/// What was read, before it was sent.
+#[derive(Default)]
+struct Skipped {
+    empty: u64,
+    too_long: u64,
+}
+
+#[derive(Default)]
+struct Sent {
+    records: u64,
+    bytes: u64,
+    repeated: u64,
+}
+
+impl Put {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let clock = SystemClock::new();
+        let started = clock.monotonic();
+        let client = Client::new(self.endpoint)?;
+        let progress = progress(&self.files);
+        let (calls, receiver) = mpsc::channel(2 * CALLS_MAX);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let at_once = if self.partition_key.is_some() { 1 } else { CALLS_MAX };
+        let reading = tokio::task::spawn_blocking({
+            let (progress, key) = (progress.clone(), self.partition_key);
+            let files = or_standard_input(self.files);
+            move || read(&files, key, &progress, &calls)
+        });
+        let mut senders = JoinSet::new();
+        for _ in 0..at_once {
+            let sender = Sender {
+                client: client.clone(),
+                stream: self.stream.clone(),
+                progress: progress.clone(),
+                clock,
+            };
+            senders.spawn(sender.run(Arc::clone(&receiver)));
+        }
+        // Only the senders hold it now: when they are gone, reading ends too.
+        drop(receiver);
+        let mut sent = Sent::default();
+        let mut failure = None;
+        while let Some(ended) = senders.join_next().await {
+            match ended.context("a sender broke off")? {
+                Ok(part) => {
+                    sent.records += part.records;
+                    sent.bytes += part.bytes;
+                    sent.repeated += part.repeated;
+                }
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        progress.finish_and_clear();
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let skipped = reading.await.context("reading broke off")??;
+        let time = clock.monotonic() - started;
+        let mut rows = vec![
+            ("stream", self.stream.to_string()),
+            ("records", count(sent.records)),
+            ("bytes", HumanBytes(sent.bytes).to_string()),
+            ("seconds", format!("{:.1}", time.as_secs_f64())),
+            ("records/s", rate(sent.records, time)),
+        ];
+        for (name, number) in [
+            ("sent again", sent.repeated),
+            ("empty lines passed over", skipped.empty),
+            ("lines over 1 MiB passed over", skipped.too_long),
+        ] {
+            if number > 0 {
+                rows.push((name, count(number)));
+            }
+        }
+        eprint!("{}", table(&rows));
+        Ok(if skipped.too_long == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn progress(files: &[PathBuf]) -> ProgressBar {
+    let sizes: Option<u64> =
+        files.iter().map(|file| std::fs::metadata(file).ok().map(|found| found.len())).sum();
+    let template = "{bar:30} {percent:>3}% {msg} records, {bytes_per_sec}, {eta} left";
+    let style = match sizes {
+        Some(size) if !files.is_empty() && size > 0 => {
+            let style = ProgressStyle::with_template(template).expect("a template of ours");
+            return ProgressBar::new(size).with_style(style);
+        }
+        _ => "{spinner} {msg} records, {bytes_per_sec}",
+    };
+    let style = ProgressStyle::with_template(style).expect("a template of ours");
+    ProgressBar::new_spinner().with_style(style)
+}
+
+/// Cuts the lines of all files into calls.
+fn read(
+    files: &[PathBuf],
+    key: Option<String>,
+    progress: &ProgressBar,
+    calls: &mpsc::Sender<Vec<Record>>,
+) -> anyhow::Result<Skipped> {
+    let mut skipped = Skipped::default();
+    let (spread, mut number) = (RandomState::new(), 0u64);
+    let (mut call, mut bytes) = (Vec::new(), 0);
+    for file in files {
+        let shown = file.display();
+        let watch = |input: Box<dyn Read + Send>| -> Box<dyn Read + Send> {
+            Box::new(progress.wrap_read(input))
+        };
+        let mut lines = Lines::open(file, RECORD_BYTES_MAX - 256, watch)
+            .with_context(|| format!("cannot read {shown}"))?;
+        while let Some(line) = lines.next().with_context(|| format!("cannot read {shown}"))? {
+            number += 1;
+            let data = match line {
+                Line::Bytes(data) if data.is_empty() => {
+                    skipped.empty += 1;
+                    continue;
+                }
+                Line::Bytes(data) => data,
+                Line::TooLong(length) => {
+                    skipped.too_long += 1;
+                    progress.suspend(|| {
+                        eprintln!(
+                            "{shown}: line {number} has {length} bytes, more than a record may have"
+                        );
+                    });
+                    continue;
+                }
+            };
+            let key = key.clone().unwrap_or_else(|| format!("{:016x}", spread.hash_one(number)));
+            let size = data.len() + key.len();
+            if call.len() == CALL_RECORDS_MAX || bytes + size > CALL_BYTES_MAX {
+                bytes = 0;
+                if calls.blocking_send(std::mem::take(&mut call)).is_err() {
+                    return Ok(skipped);
+                }
+            }
+            bytes += size;
+            call.push(Record { key, data });
+        }
+    }
+    if !call.is_empty() {
+        // Nobody receiving means that a sender failed, and says why.
+        let _ = calls.blocking_send(call);
+    }
+    Ok(skipped)
+}
+
+struct Sender {
+    client: Client,
+    stream: StreamName,
+    progress: ProgressBar,
+    clock: SystemClock,
+}
+
+impl Sender {
+    async fn run(self, calls: Arc<Mutex<mpsc::Receiver<Vec<Record>>>>) -> anyhow::Result<Sent> {
+        let mut sent = Sent::default();
+        loop {
+            let next = calls.lock().await.recv().await;
+            let Some(call) = next else { return Ok(sent) };
+            let (records, bytes) = (call.len() as u64, call.iter().map(|r| r.data.len() as u64));
+            let bytes: u64 = bytes.sum();
+            sent.repeated += self.put(call).await?;
+            sent.records += records;
+            sent.bytes += bytes;
+            let total = self.progress.message().replace(',', "").parse::<u64>().unwrap_or(0);
+            self.progress.set_message(count(total + records));
+        }
+    }
+
+    /// Puts all of `records`; gives how many had to be sent more than once.
+    async fn put(&self, mut records: Vec<Record>) -> anyhow::Result<u64> {
+        let (mut repeated, mut pause) = (0, PAUSE_INITIAL);
+        let deadline = self.clock.monotonic() + PATIENCE;
+        loop {
+            let answer = self.client.call("PutRecords", self.body(&records)).await;
+            let failure = match answer {
+                Ok(PutRecordsAnswer { records: answers }) => {
+                    let mut failure = None;
+                    let mut left = Vec::new();
+                    for (record, answer) in records.into_iter().zip(answers) {
+                        if let Some(code) = answer.error_code {
+                            let message = answer.error_message.unwrap_or_default();
+                            failure.get_or_insert(format!("{code}: {message}"));
+                            left.push(record);
+                        }
+                    }
+                    let Some(failure) = failure else { return Ok(repeated) };
+                    records = left;
+                    anyhow::anyhow!(failure)
+                }
+                Err(error) if error.may_pass() => error.into(),
+                Err(error) => return Err(explained(error, &self.stream)),
+            };
+            if self.clock.monotonic() > deadline {
+                let seconds = PATIENCE.as_secs();
+                return Err(failure.context(format!(
+                    "{} records could not be put into {} within {seconds} s",
+                    records.len(),
+                    self.stream
+                )));
+            }
+            repeated += records.len() as u64;
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(PAUSE_MAXIMUM);
+        }
+    }
+
+    fn body(&self, records: &[Record]) -> String {
+        let mut body = format!(r#"{{"StreamName":"{}","Records":["#, self.stream);
+        for (place, Record { key, data }) in records.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            let key = serde_json::Value::from(key.as_str());
+            body.push_str(&format!(r#"{comma}{{"PartitionKey":{key},"Data":""#));
+            base64_simd::STANDARD.encode_append(data, &mut body);
+            body.push_str("\"}");
+        }
+        body.push_str("]}");
+        body
+    }
+}
+
+fn explained(error: CallError, stream: &StreamName) -> anyhow::Error {
+    let missing = error.is("ResourceNotFoundException");
+    let error = anyhow::Error::from(error);
+    if missing {
+        return error.context(format!("there is no stream {stream}; make it in the configuration"));
+    }
+    error
+}

@@ -1,0 +1,145 @@
+//! The configuration file: one TOML text into streams, modules and a server, or into every mistake with its line.
+
+mod document;
+mod mapping_keys;
+mod mistake;
+mod module;
+mod server;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use baikonur_stream::{RetentionHours, StreamName};
+use serde::Deserialize;
+
+use mistake::Mistake;
+pub(crate) use mistake::Mistakes;
+pub(crate) use module::{Kind, ModuleConfig, Problem};
+pub(crate) use server::ServerConfig;
+
+use document::{Document, Section};
+
+/// The pipeline that runs without a file: the routing pattern.
+pub(crate) const DEFAULT: &str = include_str!("default.toml");
+
+/// A configuration that can be run.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) server: ServerConfig,
+    pub(crate) streams: Vec<StreamConfig>,
+    pub(crate) modules: Vec<ModuleConfig>,
+}
+
+/// A stream that is made if it does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StreamConfig {
+    pub(crate) name: StreamName,
+    pub(crate) shards: u32,
+    pub(crate) retention: RetentionHours,
+}
+
+/// What goes before the file: flags first, then the environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overrides {
+    /// The flag `--data`, or `BAIKONUR_DATA`.
+    pub(crate) data: Option<PathBuf>,
+    /// The flag `--listen`, or `BAIKONUR_LISTEN`.
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// The environment, for `${NAME}` and for `BAIKONUR_SECTION__NAME__KEY`.
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+impl Overrides {
+    /// The process's environment, and no flags.
+    pub(crate) fn of_environment() -> Self {
+        let text = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((key.into_string().ok()?, value.into_string().ok()?))
+        };
+        let environment = std::env::vars_os().filter_map(text).collect();
+        Self { environment, ..Self::default() }
+    }
+}
+
+/// The keys of `[streams.NAME]`.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct StreamKeys {
+    shards: u32,
+    retention_hours: u32,
+}
+
+impl Default for StreamKeys {
+    fn default() -> Self {
+        Self { shards: 1, retention_hours: RetentionHours::MIN.hours() }
+    }
+}
+
+impl Config {
+    /// Reads `text`; `file` is how mistakes call it. Nothing is opened or contacted.
+    ///
+    /// # Errors
+    /// Every mistake that can be found, by line.
+    pub(crate) fn read(file: &str, text: &str, overrides: &Overrides) -> Result<Self, Mistakes> {
+        let mut mistakes = Vec::new();
+        let config = read(text, overrides, &mut mistakes);
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(Mistakes::new(file, text, mistakes)),
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// That it cannot be read, or every mistake in it.
+    pub(crate) fn load(path: &Path, overrides: &Overrides) -> anyhow::Result<Self> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| anyhow::anyhow!("cannot read the configuration {shown}: {error}"))?;
+        Ok(Self::read(&shown, &text, overrides)?)
+    }
+}
+
+fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Option<Config> {
+    let mut document = Document::parse(text, overrides, mistakes)?;
+    let server = server::read(document.section("server"), overrides, mistakes);
+    if let Some(server) = &server {
+        document.substitute(&server.data, &overrides.environment, mistakes);
+    }
+    let streams = document.named_sections("streams", mistakes);
+    let streams: Vec<_> =
+        streams.into_iter().filter_map(|section| read_stream(section, mistakes)).collect();
+    let modules = document.named_sections("modules", mistakes);
+    let names: Vec<_> = streams.iter().map(|stream| stream.name.clone()).collect();
+    let modules: Vec<_> =
+        modules.into_iter().filter_map(|section| module::read(section, &names, mistakes)).collect();
+    document.refuse_the_rest(mistakes);
+    module::refuse_circles(&modules, mistakes);
+    Some(Config { server: server?, streams, modules })
+}
+
+fn read_stream(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Option<StreamConfig> {
+    let name = match StreamName::new(section.name()) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            mistakes.push(section.mistake(error));
+            None
+        }
+    };
+    let keys: Option<StreamKeys> = section.take(&["shards", "retention_hours"], mistakes);
+    section.refuse_the_rest(&["shards", "retention_hours"], mistakes);
+    let StreamKeys { shards, retention_hours } = keys?;
+    if shards == 0 {
+        mistakes.push(section.mistake("shards is 0: a stream has at least one"));
+    }
+    let retention = RetentionHours::new(retention_hours);
+    if retention.is_none() {
+        let (min, max) = (RetentionHours::MIN.hours(), RetentionHours::MAX.hours());
+        let what = format!("retention_hours is {retention_hours}: it can be {min} to {max}");
+        mistakes.push(section.mistake(what));
+    }
+    Some(StreamConfig { name: name?, shards, retention: retention? })
+}
+
+#[cfg(test)]
+mod tests;

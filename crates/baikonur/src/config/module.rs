@@ -1,0 +1,238 @@
+//! `[modules.NAME]`: a module, its event source mapping, its decoding and its failed store, side by side in one table.
+
+use std::collections::BTreeMap;
+
+use baikonur_mapping as mapping;
+use baikonur_modules::intake::IntakeSettings;
+use baikonur_modules::objects::{Location, S3Settings};
+use baikonur_modules::settings::keys_of;
+use baikonur_modules::{failed_store, forward, to_es, to_fluent, to_s3};
+use baikonur_stream::{ConsumerName, StreamName};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::document::Section;
+use super::mapping_keys::MappingKeys;
+use super::mistake::{Mistake, did_you_mean};
+
+/// What `[modules.NAME]` says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ModuleConfig {
+    pub(crate) name: ConsumerName,
+    pub(crate) source: StreamName,
+    pub(crate) enabled: bool,
+    pub(crate) mapping: mapping::Settings,
+    pub(crate) intake: IntakeSettings,
+    pub(crate) kind: Kind,
+    /// None: beside the streams' data.
+    pub(crate) failed_store: Option<Location>,
+    /// How `s3://` URLs of this module are reached.
+    pub(crate) s3: S3Settings,
+}
+
+/// What a module does, with the settings that only this kind has.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kind {
+    Forward(forward::Settings),
+    ToS3(to_s3::Settings),
+    ToElasticsearch(to_es::Settings),
+    ToFluent(to_fluent::Settings),
+}
+
+/// A setting that cannot work, in the words of its room.
+pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
+
+/// Names as the configuration spells them.
+const KINDS: [&str; 4] = ["kinesis-forward", "kinesis-to-s3", "kinesis-to-es", "kinesis-to-fluent"];
+
+/// The longest name of a module: it becomes a part of file names and of keys in the store.
+const NAME_BYTES_MAX: usize = 128;
+
+impl Kind {
+    /// The module's type as the configuration spells it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Forward(_) => KINDS[0],
+            Self::ToS3(_) => KINDS[1],
+            Self::ToElasticsearch(_) => KINDS[2],
+            Self::ToFluent(_) => KINDS[3],
+        }
+    }
+
+    /// Where records go, as a user would say it.
+    pub(crate) fn destination(&self) -> String {
+        match self {
+            Self::Forward(settings) => format!("stream {}", settings.target_stream_name),
+            Self::ToS3(settings) => settings
+                .location()
+                .map_or_else(|error| error.to_string(), |place| place.to_string()),
+            Self::ToElasticsearch(settings) => settings.shown_destination(),
+            Self::ToFluent(settings) => settings.destination.clone(),
+        }
+    }
+
+    fn check(&self) -> Result<(), Problem> {
+        match self {
+            Self::Forward(_) => {}
+            Self::ToS3(settings) => settings.check()?,
+            Self::ToElasticsearch(settings) => settings.check()?,
+            Self::ToFluent(settings) => settings.check()?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct HeadKeys {
+    #[serde(rename = "type")]
+    kind: String,
+    source: StreamName,
+    #[serde(default = "enabled_by_default")]
+    enabled: bool,
+}
+
+fn enabled_by_default() -> bool {
+    true
+}
+
+pub(super) fn read(
+    mut section: Section<'_>,
+    streams: &[StreamName],
+    mistakes: &mut Vec<Mistake>,
+) -> Option<ModuleConfig> {
+    let name = section.name().to_owned();
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(legal) {
+        let what = format!(
+            "{name:?} is no name of a module: 1 to {NAME_BYTES_MAX} of a-z, A-Z, 0-9, '_', '.', '-'"
+        );
+        mistakes.push(section.mistake(what));
+    }
+    let mut reader = Reader { section: &mut section, known: Vec::new(), mistakes };
+    let head: Option<HeadKeys> = reader.take();
+    let mapping: Option<MappingKeys> = reader.take();
+    let intake: Option<IntakeSettings> = reader.take();
+    let failed: Option<failed_store::Settings> = reader.take();
+    let s3: Option<S3Settings> = reader.take();
+    let kind = head.as_ref().and_then(|head| reader.kind(&head.kind));
+    if let Some(head) = &head {
+        // Without a type nobody can say which keys belong here.
+        if KINDS.contains(&&*head.kind) {
+            let known = reader.known;
+            section.refuse_the_rest(&known, mistakes);
+        }
+        expect_stream(&section, "source", &head.source, streams, mistakes);
+    }
+    if let Some(Kind::Forward(settings)) = &kind {
+        let target = &settings.target_stream_name;
+        expect_stream(&section, "target_stream_name", target, streams, mistakes);
+    }
+    let mut note = |problem: Option<String>| {
+        if let Some(problem) = problem {
+            mistakes.push(section.mistake(problem));
+        }
+    };
+    let (head, mapping, intake) = (head?, mapping?, intake?);
+    let (failed, s3, kind) = (failed?, s3?, kind?);
+    let mapping = match mapping.settings() {
+        Ok(settings) => Some(settings),
+        Err(wrong) => {
+            wrong.into_iter().for_each(|what| note(Some(what)));
+            None
+        }
+    };
+    note(intake.schema().err().map(|error| error.to_string()));
+    note(kind.check().err().map(|error| error.to_string()));
+    note(s3.check().err().map(|error| error.to_string()));
+    let failed_store = match failed.location() {
+        Ok(location) => location,
+        Err(error) => {
+            note(Some(error.to_string()));
+            None
+        }
+    };
+    Some(ModuleConfig {
+        name: ConsumerName::new(&name),
+        source: head.source,
+        enabled: head.enabled,
+        mapping: mapping?,
+        intake,
+        kind,
+        failed_store,
+        s3,
+    })
+}
+
+/// Takes parts out of a section and remembers which keys there are.
+struct Reader<'r, 't> {
+    section: &'r mut Section<'t>,
+    known: Vec<&'static str>,
+    mistakes: &'r mut Vec<Mistake>,
+}
+
+impl Reader<'_, '_> {
+    fn take<T: DeserializeOwned>(&mut self) -> Option<T> {
+        let keys = keys_of::<T>();
+        self.known.extend(keys);
+        self.section.take(keys, self.mistakes)
+    }
+
+    fn kind(&mut self, name: &str) -> Option<Kind> {
+        match name {
+            "kinesis-forward" => self.take().map(Kind::Forward),
+            "kinesis-to-s3" => self.take().map(Kind::ToS3),
+            "kinesis-to-es" => self.take().map(Kind::ToElasticsearch),
+            "kinesis-to-fluent" => self.take().map(Kind::ToFluent),
+            _ => {
+                let hint = did_you_mean(name, KINDS);
+                let what = format!("type {name:?} is none of {}{hint}", KINDS.join(", "));
+                self.mistakes.push(self.section.mistake(what));
+                None
+            }
+        }
+    }
+}
+
+fn expect_stream(
+    section: &Section<'_>,
+    key: &str,
+    stream: &StreamName,
+    streams: &[StreamName],
+    mistakes: &mut Vec<Mistake>,
+) {
+    if !streams.contains(stream) {
+        let hint = did_you_mean(stream.as_str(), streams.iter().map(StreamName::as_str));
+        let what = format!("{key} is {stream}, but there is no [streams.{stream}]{hint}");
+        mistakes.push(section.mistake(what));
+    }
+}
+
+/// Refuses forwards whose records would come back to where they were: they would go round for ever.
+pub(super) fn refuse_circles(modules: &[ModuleConfig], mistakes: &mut Vec<Mistake>) {
+    let mut onward: BTreeMap<&StreamName, Vec<(&StreamName, &ConsumerName)>> = BTreeMap::new();
+    for module in modules.iter().filter(|module| module.enabled) {
+        if let Kind::Forward(settings) = &module.kind {
+            let step = (&settings.target_stream_name, &module.name);
+            onward.entry(&module.source).or_default().push(step);
+        }
+    }
+    for start in onward.keys() {
+        let (mut reached, mut waiting) = (Vec::new(), vec![*start]);
+        while let Some(stream) = waiting.pop() {
+            for (target, module) in onward.get(stream).into_iter().flatten() {
+                if target == start {
+                    let message = format!(
+                        "records of {start} would come back to it and go round for ever; break the circle"
+                    );
+                    let section = format!("modules.{module}");
+                    mistakes.push(Mistake { span: None, section, message });
+                    return;
+                }
+                if !reached.contains(target) {
+                    reached.push(target);
+                    waiting.push(target);
+                }
+            }
+        }
+    }
+}

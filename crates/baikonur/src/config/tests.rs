@@ -1,0 +1,182 @@
+//! What the file means, and how its mistakes are explained.
+
+use std::time::Duration;
+
+use super::*;
+
+fn read(text: &str) -> Result<Config, String> {
+    read_with(text, &[])
+}
+
+fn read_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let environment = environment.iter().map(pair).collect();
+    let overrides = Overrides { environment, ..Overrides::default() };
+    Config::read("b.toml", text, &overrides).map_err(|mistakes| mistakes.to_string())
+}
+
+const SMALL: &str = r#"
+[streams.router]
+[modules.archive]
+type = "kinesis-to-s3"
+source = "router"
+destination = "file://${data}/archive"
+"#;
+
+#[test]
+fn the_built_in_pipeline_is_the_routing_pattern() {
+    let config = read(DEFAULT).unwrap();
+    let streams: Vec<_> = config.streams.iter().map(|stream| stream.name.as_str()).collect();
+    assert_eq!(streams, ["router", "stream-a", "stream-b", "stream-c"]);
+    let kinds: Vec<_> = config.modules.iter().map(|module| module.kind.name()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "kinesis-forward").count(), 3);
+    assert_eq!(kinds.iter().filter(|kind| **kind == "kinesis-to-s3").count(), 2);
+    assert_eq!(config.server.data, PathBuf::from("./baikonur-data"));
+}
+
+#[test]
+fn all_parts_of_a_module_stand_side_by_side() {
+    let text = r#"
+        [server]
+        listen = "127.0.0.1:9"
+        durability = "os-buffer"
+        [streams.router]
+        shards = 3
+        retention_hours = 48
+        [modules.index]
+        type = "kinesis-to-es"
+        source = "router"
+        enabled = false
+        batch_size = 10
+        maximum_batching_window_in_seconds = 2
+        starting_position = "LATEST"
+        maximum_retry_attempts = 0
+        maximum_record_age_in_seconds = 60
+        bisect_batch_on_function_error = true
+        log_type_field = "meta.type"
+        failed_log_s3_bucket = "failed"
+        endpoint = "http://127.0.0.1:9000"
+        destination = "http://127.0.0.1:9200"
+        index_name_prefix = "logs"
+    "#;
+    let config = read(text).unwrap();
+    assert_eq!((config.streams[0].shards, config.streams[0].retention.hours()), (3, 48));
+    let module = &config.modules[0];
+    assert_eq!((module.name.as_str(), module.enabled), ("index", false));
+    assert_eq!(module.mapping.batch_size, 10);
+    assert_eq!(module.mapping.batching_window, Duration::from_secs(2));
+    assert_eq!(module.mapping.maximum_retry_attempts, Some(0));
+    assert_eq!(module.mapping.maximum_record_age, Some(Duration::from_secs(60)));
+    assert_eq!(module.intake.log_type_field, "meta.type");
+    assert_eq!(module.s3.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+    assert_eq!(module.failed_store.as_ref().unwrap().to_string(), "s3://failed");
+    assert!(matches!(&module.kind, Kind::ToElasticsearch(to) if to.index_name_prefix == "logs"));
+}
+
+#[test]
+fn every_mistake_has_its_line_and_a_hint() {
+    let text = r#"[streams.router]
+shard = 2
+
+[modules.archive]
+type = "kinesis-to-s3"
+source = "ruoter"
+destination = "s4://bucket"
+batch_size = 0
+bufer_seconds = 5
+"#;
+    let shown = read(text).unwrap_err();
+    for expected in [
+        "b.toml:2: [streams.router] there is no key shard here; did you mean shards?\n  2 | shard = 2\n    | ^^^^^\n",
+        "b.toml:6: [modules.archive] source is ruoter, but there is no [streams.ruoter]; did you mean router?",
+        "b.toml:7: [modules.archive] destination \"s4://bucket\" is neither s3:// nor file://",
+        "b.toml:8: [modules.archive] batch_size is 0: it can be 1 to 10000",
+        "b.toml:9: [modules.archive] there is no key bufer_seconds here; did you mean buffer_seconds?",
+    ] {
+        assert!(shown.contains(expected), "{expected}\nis not in\n{shown}");
+    }
+    assert_eq!(shown.matches("b.toml:").count(), 5, "{shown}");
+}
+
+#[test]
+fn mistakes_of_other_kinds_are_explained_too() {
+    for (text, expected) in [
+        ("[streams.router", "b.toml:1:"),
+        ("[stream.router]", "there is no section stream; did you mean streams?"),
+        ("streams = 1", "write [streams.NAME]"),
+        ("[streams]\nrouter = 1", "b.toml:2: [streams] router is no table: write [streams.router]"),
+        ("[streams.\"a b\"]", "is not a stream name"),
+        ("[streams.a]\nshards = 'x'", "b.toml:2:"),
+        ("[streams.a]\nretention_hours = 1", "it can be 24 to 8760"),
+        ("[server]\nlisten = 'x'", "b.toml:2: [server]"),
+        ("[server]\naccount = '1'", "account is \"1\", not 12 digits"),
+        ("[streams.a]\n[modules.m]\nsource = 'a'", "missing field `type`"),
+        (
+            "[streams.a]\n[modules.m]\nsource = 'a'\ntype = 'kinesis-forwrd'",
+            "did you mean kinesis-forward?",
+        ),
+        (
+            "[streams.a]\n[modules.m]\nsource = 'a'\ntype = 'kinesis-to-s3'",
+            "destination is missing",
+        ),
+        (
+            "[streams.a]\n[modules.m]\nsource = 'a'\ntype = 'kinesis-forward'\ntarget_stream_name = 'b'",
+            "b.toml:5: [modules.m] target_stream_name is b, but there is no [streams.b]",
+        ),
+        (
+            "[streams.a]\n[modules.m]\nsource = 'a'\ntype = 'kinesis-forward'\ntarget_stream_name = 'a'",
+            "go round for ever",
+        ),
+        (
+            "[streams.a]\n[modules.m]\nsource='a'\ntype='kinesis-to-fluent'\ndestination='${NOPE}'\nfluent_tag='t'",
+            "b.toml:5: the environment variable NOPE is not set",
+        ),
+    ] {
+        let shown = read(text).unwrap_err();
+        assert!(shown.contains(expected), "{text}\ngives\n{shown}");
+    }
+}
+
+#[test]
+fn records_that_would_come_back_are_refused() {
+    let forward = |name: &str, from: &str, to: &str| {
+        format!(
+            "[modules.{name}]\ntype='kinesis-forward'\nsource='{from}'\ntarget_stream_name='{to}'\n"
+        )
+    };
+    let streams = "[streams.a]\n[streams.b]\n[streams.c]\n";
+    let line = format!("{streams}{}{}", forward("x", "a", "b"), forward("y", "b", "c"));
+    assert!(read(&line).is_ok());
+    let circle = format!("{line}{}", forward("z", "c", "a"));
+    assert!(read(&circle).unwrap_err().contains("go round for ever"));
+    let off = format!("{circle}enabled = false");
+    assert!(read(&off).is_ok());
+}
+
+#[test]
+fn the_environment_fills_in_and_goes_before_the_file() {
+    let destination = |config: Config| config.modules[0].kind.destination();
+    let data = std::path::absolute("baikonur-data").unwrap();
+    assert_eq!(destination(read(SMALL).unwrap()), format!("file://{}/archive", data.display()));
+    let text = SMALL.replace("file://${data}/archive", "s3://${BUCKET}/$${x}");
+    let config = read_with(&text, &[("BUCKET", "b")]).unwrap();
+    assert_eq!(destination(config), "s3://b/${x}", "$${{ is a plain one");
+    let text = SMALL.replace("file://${data}/archive", "s3://${BUCKET}");
+    let environment = [
+        ("BUCKET", "b"),
+        ("BAIKONUR_MODULES__ARCHIVE__BUFFER_SECONDS", "7"),
+        ("BAIKONUR_SERVER__REGION", "eu-west-1"),
+        ("BAIKONUR_DATA", "elsewhere"),
+    ];
+    let config = read_with(&text, &environment).unwrap();
+    assert_eq!(config.server.api.region, "eu-west-1");
+    let Kind::ToS3(settings) = &config.modules[0].kind else { panic!("{config:?}") };
+    assert_eq!(settings.buffer_seconds, 7);
+    assert_eq!(destination(config), "s3://b");
+    let unknown = [("BAIKONUR_MODULES__ARCHIV__BUFFER_SECONDS", "7")];
+    let shown = read_with(SMALL, &unknown).unwrap_err();
+    assert!(shown.contains("BAIKONUR_MODULES__ARCHIV__BUFFER_SECONDS names ARCHIV"), "{shown}");
+    let wrong = [("BAIKONUR_MODULES__ARCHIVE__BUFFER_SECONDS", "soon")];
+    let shown = read_with(SMALL, &wrong).unwrap_err();
+    assert!(shown.contains("b.toml: [modules.archive]"), "{shown}");
+}

@@ -1,0 +1,182 @@
+//! A configuration, running: the embedded streams, the API over them, and an event source mapping for each module.
+
+mod modules;
+mod pages;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use baikonur_api::{Server, Streams};
+use baikonur_engine::{Engine, EngineSettings};
+use baikonur_stream::{Administer, AdministerError, Clock, CreateStream, StreamName, SystemClock};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use crate::config::{Config, ModuleConfig};
+use pages::OperatorPages;
+
+/// How often histograms are drained into their buckets.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// A pipeline whose streams are open and whose server listens; nothing is delivered yet.
+pub(crate) struct Pipeline {
+    config: Config,
+    engine: Engine,
+    server: Server,
+    clock: Arc<dyn Clock>,
+    metrics: PrometheusHandle,
+}
+
+impl Pipeline {
+    /// Listens, opens the streams, and makes those that are missing.
+    pub(crate) async fn open(config: Config, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+        // First what fails at once: recovery may take a while.
+        let server = Server::bind(config.server.api.clone()).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let settings = EngineSettings {
+            durability: config.server.durability,
+            ..EngineSettings::new(&config.server.data)
+        };
+        let opening = {
+            let clock = Arc::clone(&clock);
+            tokio::task::spawn_blocking(move || Engine::open(settings, clock))
+        };
+        let (engine, report) = opening.await.context("opening the streams broke off")??;
+        if let Some(tail) = &report.torn_tail {
+            warn!(%tail, "an unfinished end of the log was cut off; it was never acknowledged");
+        }
+        for segment in &report.rebuilt {
+            warn!(%segment, "a footer was missing or broken and was written again");
+        }
+        for damage in &report.damaged {
+            error!(%damage, "stored data is damaged; the rest stays readable");
+        }
+        info!(
+            directory = %config.server.data.display(),
+            segments = report.segments,
+            closed_cleanly = report.closed_cleanly,
+            "streams are open"
+        );
+        let pipeline = Self { config, engine, server, clock, metrics };
+        pipeline.make_streams().await?;
+        Ok(pipeline)
+    }
+
+    /// Where the server listens.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// What runs.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    async fn make_streams(&self) -> anyhow::Result<()> {
+        for stream in &self.config.streams {
+            let request = CreateStream {
+                name: stream.name.clone(),
+                shard_count: stream.shards,
+                retention: stream.retention,
+            };
+            match self.engine.create_stream(request).await {
+                Ok(()) => info!(stream = %stream.name, shards = stream.shards, "stream made"),
+                Err(AdministerError::StreamExists(name)) => self.tell_differences(&name).await?,
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("cannot make stream {}", stream.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An existing stream is never changed by the file; whoever expects that is told.
+    async fn tell_differences(&self, name: &StreamName) -> anyhow::Result<()> {
+        let found = self.engine.describe_stream(name).await?;
+        let Some(asked) = self.config.streams.iter().find(|stream| stream.name == *name) else {
+            return Ok(());
+        };
+        let open = found.shards.iter().filter(|s| s.ending_sequence_number.is_none()).count();
+        if open != asked.shards as usize {
+            warn!(stream = %name, open, configured = asked.shards, "the stream exists with another number of shards and is left as it is");
+        }
+        if found.retention != asked.retention {
+            warn!(stream = %name, hours = found.retention.hours(), configured = asked.retention.hours(), "the stream exists with another retention period and is left as it is");
+        }
+        Ok(())
+    }
+
+    /// Runs until `stop` is done, then answers what is under way, writes what is held, stores every position, and
+    /// closes the streams. True when all of that was done within the time for draining.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<bool> {
+        let Self { config, engine, server, clock, metrics } = self;
+        let (drain, draining) = watch::channel(false);
+        let mut mappings = start_mappings(&config, &engine, &clock, &draining)?;
+        let streams = Streams {
+            read: Arc::new(engine.clone()),
+            write: Arc::new(engine.clone()),
+            administer: Arc::new(engine.clone()),
+            clock,
+        };
+        let upkeep = tokio::spawn({
+            let metrics = metrics.clone();
+            async move {
+                loop {
+                    tokio::time::sleep(METRICS_UPKEEP).await;
+                    metrics.run_upkeep();
+                }
+            }
+        });
+        let pages = Arc::new(OperatorPages::new(engine.clone(), metrics, draining.clone()));
+        let mut stopped = draining;
+        let serving = tokio::spawn(server.run(streams, pages, async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }));
+        stop.await;
+        info!(within = ?config.server.drain, "stopping: what is held is written, every position is stored");
+        drain.send_replace(true);
+        let drained = tokio::time::timeout(config.server.drain, async {
+            while let Some(ended) = mappings.join_next().await {
+                if let Err(error) = ended {
+                    error!(%error, "a mapping broke off");
+                }
+            }
+            let _ = serving.await;
+        })
+        .await
+        .is_ok();
+        if !drained {
+            warn!(
+                modules = mappings.len(),
+                "not everything could be written in time; it is delivered after the next start"
+            );
+            mappings.shutdown().await;
+        }
+        upkeep.abort();
+        engine.close().await;
+        info!("stopped");
+        Ok(drained)
+    }
+}
+
+/// Starts the mapping of each module that is enabled.
+fn start_mappings(
+    config: &Config,
+    engine: &Engine,
+    clock: &Arc<dyn Clock>,
+    draining: &watch::Receiver<bool>,
+) -> anyhow::Result<JoinSet<()>> {
+    let mut mappings = JoinSet::new();
+    for module in config.modules.iter().filter(|module| module.enabled) {
+        let ModuleConfig { name, source, .. } = module;
+        let mapping = modules::mapping(module, &config.server.data, engine, clock)
+            .with_context(|| format!("module {name} cannot be set up"))?;
+        info!(module = %name, kind = module.kind.name(), %source, destination = module.kind.destination(), "module starts");
+        mappings.spawn(mapping.run(draining.clone()));
+    }
+    Ok(mappings)
+}

@@ -1,0 +1,74 @@
+//! From a module's configuration to its event source mapping.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+
+use baikonur_engine::Engine;
+use baikonur_mapping::Mapping;
+use baikonur_modules::failed_store::ObjectFailedStore;
+use baikonur_modules::forward::Forward;
+use baikonur_modules::intake::Intake;
+use baikonur_modules::objects::{self, Location};
+use baikonur_modules::to_es::ToElasticsearch;
+use baikonur_modules::to_fluent::ToFluent;
+use baikonur_modules::to_s3::ToS3;
+use baikonur_stream::{Clock, FailedStore, Module};
+
+use crate::config::{Kind, ModuleConfig, Problem};
+
+/// The folder of failed records below the data directory, for modules that name no other place.
+const FAILED_FOLDER: &str = "failed";
+
+/// The mapping of a module. Nothing is contacted yet.
+///
+/// # Errors
+/// Settings that cannot work.
+pub(super) fn mapping(
+    config: &ModuleConfig,
+    data: &Path,
+    engine: &Engine,
+    clock: &Arc<dyn Clock>,
+) -> Result<Mapping, anyhow::Error> {
+    Ok(Mapping {
+        consumer: config.name.clone(),
+        source: config.source.clone(),
+        settings: config.mapping.clone(),
+        read: Arc::new(engine.clone()),
+        progress: Arc::new(engine.clone()),
+        module: module(config, engine, clock).map_err(anyhow::Error::from_boxed)?,
+        failed_store: failed_store(config, data).map_err(anyhow::Error::from_boxed)?,
+        clock: Arc::clone(clock),
+        seed: RandomState::new().hash_one(config.name.as_str()),
+    })
+}
+
+fn module(
+    config: &ModuleConfig,
+    engine: &Engine,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Module>, Problem> {
+    let intake = Arc::new(Intake::new(&config.intake, &config.name)?);
+    let clock = Arc::clone(clock);
+    Ok(match config.kind.clone() {
+        Kind::Forward(settings) => {
+            Arc::new(Forward::new(settings, intake, Arc::new(engine.clone())))
+        }
+        Kind::ToS3(settings) => {
+            let destination = objects::open(&settings.location()?, &config.s3)?;
+            Arc::new(ToS3::new(settings, intake, destination, clock))
+        }
+        Kind::ToElasticsearch(settings) => Arc::new(ToElasticsearch::new(settings, intake, clock)?),
+        Kind::ToFluent(settings) => Arc::new(ToFluent::new(settings, intake, clock)?),
+    })
+}
+
+fn failed_store(config: &ModuleConfig, data: &Path) -> Result<Arc<dyn FailedStore>, Problem> {
+    let location = match &config.failed_store {
+        Some(location) => location.clone(),
+        None => Location::folder(&data.join(FAILED_FOLDER))?,
+    };
+    let destination = objects::open(&location, &config.s3)?;
+    let prefix = &config.intake.log_type_unknown_prefix;
+    Ok(Arc::new(ObjectFailedStore::new(destination, prefix)))
+}
