@@ -23,7 +23,7 @@ test-rust:
 
 # All benchmarks, with a summary.
 bench:
-    bench/run.sh
+    bench/run.py
 
 # Random kill -9 under load, as many rounds as asked for.
 crash ROUNDS="200":

@@ -10,7 +10,6 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 
 import botocore.exceptions
 import pytest
@@ -43,21 +42,15 @@ def configuration(folder, opensearch):
     return {"streams": {"router": {"shards": 3}, "target": {"shards": 2}}, "modules": modules}
 
 
-@dataclass
 class Writer(threading.Thread):
     """A client that puts, remembers what was acknowledged, and never sends a record twice."""
 
-    number: int
-    server: Baikonur
-    stop: threading.Event
-    acknowledged: list = field(default_factory=list)
-    unknown: set = field(default_factory=set)
-    refused: list = field(default_factory=list)
-    error: BaseException = None
-
-    def __post_init__(self):
-        super().__init__(name=f"writer-{self.number}", daemon=True)
-        self.random = random.Random(f"{SEED}-writer-{self.number}")
+    def __init__(self, number, server, stop):
+        super().__init__(name=f"writer-{number}", daemon=True)
+        self.number, self.server, self.stop = number, server, stop
+        self.acknowledged, self.unknown, self.refused = [], set(), []
+        self.error = None
+        self.random = random.Random(f"{SEED}-writer-{number}")
         self.next = 0
 
     def record(self):

@@ -37,9 +37,20 @@ struct ShardRecords<'a> {
 /// What a group wrote, to be shown once it is durable.
 pub(crate) struct Written {
     pub(crate) blocks: Vec<(ShardKey, BlockPlace)>,
-    /// The newest counter of each shard, with the stream and the shard's place in it.
-    pub(crate) newest: Vec<(Arc<Stream>, usize, u64)>,
+    pub(crate) grown: Vec<Grown>,
     pub(crate) notes: Vec<(String, Option<Bytes>)>,
+}
+
+/// A shard that got records.
+pub(crate) struct Grown {
+    pub(crate) stream: Arc<Stream>,
+    /// In the stream's list of shards.
+    pub(crate) place: usize,
+    /// The counter of its newest record.
+    pub(crate) newest: u64,
+    pub(crate) records: u64,
+    /// Of payloads and partition keys.
+    pub(crate) bytes: u64,
 }
 
 impl<'a> Group<'a> {
@@ -95,7 +106,7 @@ impl<'a> Group<'a> {
 
     /// Writes everything into frames.
     pub(crate) fn encode(self, frames: &mut Frames) -> Written {
-        let (mut blocks, mut newest) = (Vec::new(), Vec::new());
+        let (mut blocks, mut grown) = (Vec::new(), Vec::new());
         for shard in &self.shards {
             let mut first_counter = shard.first_counter;
             for entries in pieces(&shard.entries) {
@@ -111,18 +122,24 @@ impl<'a> Group<'a> {
                 blocks.push((key, BlockPlace { first_counter, offset, arrival, length, count }));
                 first_counter += u64::from(count);
             }
-            newest.push((Arc::clone(shard.stream), shard.place, first_counter - 1));
+            grown.push(Grown {
+                stream: Arc::clone(shard.stream),
+                place: shard.place,
+                newest: first_counter - 1,
+                records: shard.entries.len() as u64,
+                bytes: size(shard.entries.iter().copied()) as u64,
+            });
         }
         for (key, value) in &self.notes {
             frames.add(Kind::Note, |body| write_note(body, key, value.as_deref()));
         }
-        Written { blocks, newest, notes: self.notes }
+        Written { blocks, grown, notes: self.notes }
     }
 }
 
 /// Bytes of payloads and partition keys.
-pub(crate) fn size(entries: &[PutEntry]) -> usize {
-    entries.iter().map(|entry| entry.data.len() + entry.partition_key.bytes().len()).sum()
+pub(crate) fn size<'e>(entries: impl IntoIterator<Item = &'e PutEntry>) -> usize {
+    entries.into_iter().map(|entry| entry.data.len() + entry.partition_key.bytes().len()).sum()
 }
 
 /// Cuts entries into pieces of at most [`BLOCK_BYTES`], one entry at least.

@@ -9,7 +9,8 @@ use std::io;
 use std::sync::Arc;
 
 use baikonur_stream::{
-    Cursor, ReadError, ReadLimits, ReadPage, Record, SequenceNumber, StartingPosition, Timestamp,
+    Cursor, ReadError, ReadLimits, ReadPage, Record, SequenceNumber, ShardId, StartingPosition,
+    Timestamp,
 };
 use bytes::Bytes;
 
@@ -166,9 +167,9 @@ impl Reader<'_> {
             Some(last) => self.cursor(cursor, page.counter, last.arrival),
             None => cursor.clone(),
         };
-        let flow = &self.stream.flow;
-        flow.records_out.increment(page.records.len() as u64);
-        flow.bytes_out.increment(page.bytes as u64);
+        if let Some((place, _)) = self.stream.shard(ShardId::new(self.key.shard)) {
+            self.stream.flow(place).went_out(page.records.len() as u64, page.bytes as u64);
+        }
         let children = Vec::new();
         ReadPage { records: page.records, next: Some(next), millis_behind_latest, children }
     }

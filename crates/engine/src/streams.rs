@@ -4,7 +4,7 @@
 //! on passes from one to the next.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use baikonur_stream::{HashKey, Shard, ShardId, StreamName};
 use metrics::Counter;
@@ -23,27 +23,40 @@ pub(crate) struct Stream {
     routes: Vec<(HashKey, u32)>,
     /// Per shard, by place in `stored.shards`: the counter of the newest record that may be read.
     newest: Arc<[watch::Sender<u64>]>,
-    pub(crate) flow: Flow,
+    /// Registered when a shard is first used: most of thousands never may be.
+    flows: Arc<[OnceLock<Flow>]>,
+    name: StreamName,
 }
 
-/// Records and bytes of one stream, registered once.
-#[derive(Clone)]
+/// Records and bytes of one shard.
 pub(crate) struct Flow {
-    pub(crate) records_in: Counter,
-    pub(crate) bytes_in: Counter,
-    pub(crate) records_out: Counter,
-    pub(crate) bytes_out: Counter,
+    records_in: Counter,
+    bytes_in: Counter,
+    records_out: Counter,
+    bytes_out: Counter,
 }
 
 impl Flow {
-    fn new(name: &StreamName) -> Self {
-        let label = || name.to_string();
+    fn new(stream: &StreamName, shard: ShardId) -> Self {
+        let register = |name: &'static str| metrics::counter!(name, "stream" => stream.to_string(), "shard" => shard.to_string());
         Self {
-            records_in: metrics::counter!("baikonur_stream_records_in_total", "stream" => label()),
-            bytes_in: metrics::counter!("baikonur_stream_bytes_in_total", "stream" => label()),
-            records_out: metrics::counter!("baikonur_stream_records_out_total", "stream" => label()),
-            bytes_out: metrics::counter!("baikonur_stream_bytes_out_total", "stream" => label()),
+            records_in: register("baikonur_stream_records_in_total"),
+            bytes_in: register("baikonur_stream_bytes_in_total"),
+            records_out: register("baikonur_stream_records_out_total"),
+            bytes_out: register("baikonur_stream_bytes_out_total"),
         }
+    }
+
+    /// Counts what was put.
+    pub(crate) fn came_in(&self, records: u64, bytes: u64) {
+        self.records_in.increment(records);
+        self.bytes_in.increment(bytes);
+    }
+
+    /// Counts what was read.
+    pub(crate) fn went_out(&self, records: u64, bytes: u64) {
+        self.records_out.increment(records);
+        self.bytes_out.increment(bytes);
     }
 }
 
@@ -57,14 +70,14 @@ impl Stream {
             .map(|(shard, place)| (shard.hash_key_range.start, place))
             .collect();
         routes.sort_unstable();
-        let (newest, flow) = match before {
-            Some(before) => (Arc::clone(&before.newest), before.flow.clone()),
+        let (newest, flows) = match before {
+            Some(before) => (Arc::clone(&before.newest), Arc::clone(&before.flows)),
             None => {
                 let newest = stored.shards.iter().map(|_| watch::Sender::new(0)).collect();
-                (newest, Flow::new(name))
+                (newest, stored.shards.iter().map(|_| OnceLock::new()).collect())
             }
         };
-        Self { stored: stored.clone(), routes, newest, flow }
+        Self { stored: stored.clone(), routes, newest, flows, name: name.clone() }
     }
 
     /// The place in `stored.shards` of the open shard that owns a hash key.
@@ -84,6 +97,11 @@ impl Stream {
     pub(crate) fn key(&self, place: usize) -> ShardKey {
         let shard = self.stored.shards[place].id.index();
         ShardKey { incarnation: self.stored.incarnation, shard }
+    }
+
+    /// Records and bytes of the shard at a place.
+    pub(crate) fn flow(&self, place: usize) -> &Flow {
+        self.flows[place].get_or_init(|| Flow::new(&self.name, self.stored.shards[place].id))
     }
 
     /// Tells waiting readers that records up to `counter` may be read.

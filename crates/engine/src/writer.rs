@@ -20,7 +20,7 @@ use crate::administer::{self, Change};
 use crate::catalog::Catalog;
 use crate::disk;
 use crate::frame::ShardKey;
-use crate::group::{Group, Written, size};
+use crate::group::{Group, Grown, Written, size};
 use crate::index::Active;
 use crate::lock::{read, write};
 use crate::log::{AppendError, Log};
@@ -171,9 +171,7 @@ impl Writer {
         match self.write_group(&puts, &stores) {
             Ok((written, placed)) => {
                 self.show(written);
-                for ((put, stream), placed) in puts.into_iter().zip(placed) {
-                    stream.flow.records_in.increment(placed.len() as u64);
-                    stream.flow.bytes_in.increment(size(&put.entries) as u64);
+                for ((put, _), placed) in puts.into_iter().zip(placed) {
                     let _ = put.answer.send(Ok(placed));
                 }
                 stores.into_iter().for_each(|store| drop(store.answer.send(Ok(()))));
@@ -278,8 +276,9 @@ impl Writer {
                 replay::apply(&mut notes, key, value);
             }
         }
-        for (stream, place, counter) in written.newest {
-            stream.announce(place, counter);
+        for Grown { stream, place, newest, records, bytes } in written.grown {
+            stream.flow(place).came_in(records, bytes);
+            stream.announce(place, newest);
         }
         self.show_bytes();
     }

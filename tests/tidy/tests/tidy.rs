@@ -1,5 +1,7 @@
 //! What ARCHITECTURE.md says of the tree is true of the tree.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -152,6 +152,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "a test, and capped")]
     fn unpacked(whole: &[Bytes]) -> Vec<u8> {
         let mut raw = Vec::new();
         let bytes = whole.concat();
