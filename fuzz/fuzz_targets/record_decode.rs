@@ -11,7 +11,7 @@ fn decode(data: &Bytes) -> Vec<Result<LogEvent, RejectedPayload>> {
     let origin = Origin {
         stream: "logs",
         shard: "shardId-000000000000",
-        sequence_number: "4959",
+        sequence_number: &"4959",
         arrival_millis: 1_700_000_000_000,
     };
     let schema = Schema::default();

@@ -19,7 +19,7 @@ const BATCH: usize = 50;
 const ORIGIN: Origin<'static> = Origin {
     stream: "logs",
     shard: "shardId-000000000000",
-    sequence_number: "49590338271490256608559692538361571095921575989136588898",
+    sequence_number: &"49590338271490256608559692538361571095921575989136588898",
     arrival_millis: 1_700_000_000_000,
 };
 

@@ -71,7 +71,7 @@ impl FieldPath {
 
     /// Notes a member of the root object if this path leads to it or through it. A later one replaces an earlier one of
     /// the same key, as in the originals.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offer(&self, found: &mut Candidates, key: Key<'_>, value: &Range<usize>) {
         if key.is(self.text.as_bytes()) {
             found.literal = Some(value.clone());

@@ -28,7 +28,8 @@ impl LogId {
     /// else, so that reading the same record again gives the same id.
     pub(crate) fn derive(origin: &Origin<'_>, sub_sequence: u64, event_index: u32) -> Self {
         let mut hash = Sha256::new_with_prefix(DOMAIN);
-        for part in [origin.stream, origin.shard, origin.sequence_number] {
+        let sequence_number = origin.sequence_number.to_string();
+        for part in [origin.stream, origin.shard, &sequence_number] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -72,7 +73,7 @@ mod tests {
     const ORIGIN: Origin<'static> = Origin {
         stream: "logs",
         shard: "shardId-000000000000",
-        sequence_number: "49590338271490256608559692538361571095921575989136588898",
+        sequence_number: &"49590338271490256608559692538361571095921575989136588898",
         arrival_millis: 1_500_000_000_000,
     };
 
@@ -92,7 +93,7 @@ mod tests {
             LogId::derive(&ORIGIN, 0, 1),
             LogId::derive(&Origin { stream: "log", ..ORIGIN }, 0, 0),
             LogId::derive(&Origin { shard: "s", ..ORIGIN }, 0, 0),
-            LogId::derive(&Origin { sequence_number: "1", ..ORIGIN }, 0, 0),
+            LogId::derive(&Origin { sequence_number: &"1", ..ORIGIN }, 0, 0),
         ];
         for other in others {
             assert_ne!(other, LogId::derive(&ORIGIN, 0, 0));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use baikonur_api::ServerSettings;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::check::describe;
@@ -100,11 +101,16 @@ fn welcome(pipeline: &Pipeline, built_in: bool) -> String {
     }
     text.push_str(&format!("archive         {data}/archive\n"));
     text.push_str(&format!("failed records  {data}/failed\n"));
+    let baikonur = std::env::args().next().unwrap_or_else(|| "baikonur".to_owned());
+    let at = match config.server.api.listen == ServerSettings::default().listen {
+        true => String::new(),
+        false => format!(" --endpoint {endpoint}"),
+    };
     text.push_str(&format!(
         r#"
 Type next, in another terminal:
-  echo '{{"log_type":"auth","log_id":"1","time":"2026-11-24T09:00:00Z","user":"root"}}' | baikonur put router --endpoint {endpoint}
-  baikonur tail stream-c --from trim-horizon --endpoint {endpoint}
+  echo '{{"log_type":"auth","log_id":"1","time":"2026-11-24T09:00:00Z","user":"root"}}' | {baikonur} put router{at}
+  {baikonur} tail stream-c --from trim-horizon{at}
   find {data}/archive -name '*.gz' | xargs zcat        (after five seconds)
 
 With the AWS CLI or an SDK:

@@ -13,6 +13,9 @@ use super::{IntakeSettings, IntakeSettingsError, Taken, TakenEvent, TakenPayload
 /// [`Limits`] more.
 const PART_BYTES: usize = 4 << 20;
 
+/// Events that room is made for at once.
+const EVENTS_RESERVED_MAX: usize = 1000;
+
 /// Decoding and choosing, as one module is set up to do it.
 pub struct Intake {
     schema: Schema,
@@ -69,11 +72,10 @@ impl Intake {
     }
 
     fn take_record(&self, source: &Source<'_>, record: &Record, taken: &mut Taken) -> usize {
-        let sequence_number = record.sequence_number.to_string();
         let origin = Origin {
             stream: source.shard.stream.as_str(),
             shard: &source.shard_id,
-            sequence_number: &sequence_number,
+            sequence_number: &record.sequence_number,
             arrival_millis: i64::try_from(record.arrival.millis()).unwrap_or(i64::MAX),
         };
         self.decode(record, taken, |payload| {
@@ -178,8 +180,11 @@ impl<E> Iterator for Parts<'_, E> {
     type Item = Taken<E>;
 
     fn next(&mut self) -> Option<Taken<E>> {
+        let first = self.records.next()?;
         let mut taken = Taken::default();
-        let mut bytes = (self.take)(self.intake, &self.source, self.records.next()?, &mut taken);
+        // One event a record, where nothing is aggregated.
+        taken.events.reserve((1 + self.records.len()).min(EVENTS_RESERVED_MAX));
+        let mut bytes = (self.take)(self.intake, &self.source, first, &mut taken);
         while bytes < PART_BYTES
             && let Some(record) = self.records.next()
         {

@@ -9,7 +9,7 @@ use crate::encoding::{UserRecord, aggregate, envelope, gzip, seal};
 const ORIGIN: Origin<'static> = Origin {
     stream: "logs",
     shard: "shardId-000000000000",
-    sequence_number: "4959",
+    sequence_number: &"4959",
     arrival_millis: 1_700_000_000_000,
 };
 

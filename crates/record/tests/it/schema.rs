@@ -18,7 +18,7 @@ fn event_of_bytes(schema: &Schema, text: &[u8]) -> Result<LogEvent, RejectedPayl
     let origin = Origin {
         stream: "logs",
         shard: "shardId-000000000000",
-        sequence_number: "4959",
+        sequence_number: &"4959",
         arrival_millis: ARRIVAL,
     };
     let payload = payloads(&Bytes::copy_from_slice(text), &Limits::default()).remove(0)?;
@@ -197,7 +197,7 @@ fn a_record_over_several_lines_can_be_put_on_one() {
 fn an_ordinary_event_shares_the_bytes_of_its_record() {
     let data = Bytes::from(br#"{"log_type":"auth","log_id":"i-1","time":"2015-05-17"}"#.to_vec());
     let payload = payloads(&data, &Limits::default()).remove(0).unwrap();
-    let origin = Origin { stream: "", shard: "", sequence_number: "", arrival_millis: 0 };
+    let origin = Origin { stream: "", shard: "", sequence_number: &"", arrival_millis: 0 };
     let event = Schema::default().event(payload, &origin).unwrap();
     let record = data.as_ptr_range();
     assert_eq!(event.json.as_ptr(), record.start);
