@@ -18,6 +18,15 @@ use tracing::{error, info, warn};
 use crate::config::{Config, ModuleConfig};
 use pages::OperatorPages;
 
+/// The contracts that a pipeline stands on; what is behind them is chosen in [`Pipeline::open`] and nowhere else.
+struct StreamStore {
+    read: Arc<dyn Read>,
+    write: Arc<dyn Write>,
+    administer: Arc<dyn Administer>,
+    progress: Arc<dyn Progress>,
+    clock: Arc<dyn Clock>,
+}
+
 /// How often histograms are drained into their buckets.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -25,8 +34,8 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 pub(crate) struct Pipeline {
     config: Config,
     engine: Engine,
+    streams: StreamStore,
     server: Server,
-    clock: Arc<dyn Clock>,
     metrics: PrometheusHandle,
 }
 
@@ -60,7 +69,14 @@ impl Pipeline {
             closed_cleanly = report.closed_cleanly,
             "streams are open"
         );
-        let pipeline = Self { config, engine, server, clock, metrics };
+        let streams = StreamStore {
+            read: Arc::new(engine.clone()),
+            write: Arc::new(engine.clone()),
+            administer: Arc::new(engine.clone()),
+            progress: Arc::new(engine.clone()),
+            clock,
+        };
+        let pipeline = Self { config, engine, streams, server, metrics };
         pipeline.make_streams().await?;
         Ok(pipeline)
     }
@@ -82,7 +98,7 @@ impl Pipeline {
                 shard_count: stream.shards,
                 retention: stream.retention,
             };
-            match self.engine.create_stream(request).await {
+            match self.streams.administer.create_stream(request).await {
                 Ok(()) => info!(stream = %stream.name, shards = stream.shards, "stream made"),
                 Err(AdministerError::StreamExists(name)) => self.tell_differences(&name).await?,
                 Err(error) => {
@@ -96,7 +112,7 @@ impl Pipeline {
 
     /// An existing stream is never changed by the file; whoever expects that is told.
     async fn tell_differences(&self, name: &StreamName) -> anyhow::Result<()> {
-        let found = self.engine.describe_stream(name).await?;
+        let found = self.streams.administer.describe_stream(name).await?;
         let Some(asked) = self.config.streams.iter().find(|stream| stream.name == *name) else {
             return Ok(());
         };
@@ -113,15 +129,11 @@ impl Pipeline {
     /// Runs until `stop` is done, then answers what is under way, writes what is held, stores every position, and
     /// closes the streams. True when all of that was done within the time for draining.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { config, engine, server, clock, metrics } = self;
+        let Self { config, engine, streams, server, metrics } = self;
         let (drain, draining) = watch::channel(false);
-        let mut mappings = start_mappings(&config, &engine, &clock, &draining)?;
-        let streams = Streams {
-            read: Arc::new(engine.clone()),
-            write: Arc::new(engine.clone()),
-            administer: Arc::new(engine.clone()),
-            clock,
-        };
+        let mut mappings = start_mappings(&config, &streams, &draining)?;
+        let StreamStore { read, write, administer, progress: _, clock } = streams;
+        let streams = Streams { read, write, administer, clock };
         let upkeep = tokio::spawn({
             let metrics = metrics.clone();
             async move {
@@ -166,14 +178,13 @@ impl Pipeline {
 /// Starts the mapping of each module that is enabled.
 fn start_mappings(
     config: &Config,
-    engine: &Engine,
-    clock: &Arc<dyn Clock>,
+    streams: &StreamStore,
     draining: &watch::Receiver<bool>,
 ) -> anyhow::Result<JoinSet<()>> {
     let mut mappings = JoinSet::new();
     for module in config.modules.iter().filter(|module| module.enabled) {
         let ModuleConfig { name, source, .. } = module;
-        let mapping = modules::mapping(module, &config.server.data, engine, clock)
+        let mapping = modules::mapping(module, &config.server.data, streams)
             .with_context(|| format!("module {name} cannot be set up"))?;
         info!(module = %name, kind = module.kind.name(), %source, destination = module.kind.destination(), "module starts");
         mappings.spawn(mapping.run(draining.clone()));

@@ -4,7 +4,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
-use baikonur_engine::Engine;
 use baikonur_mapping::Mapping;
 use baikonur_modules::failed_store::ObjectFailedStore;
 use baikonur_modules::forward::Forward;
@@ -13,8 +12,9 @@ use baikonur_modules::objects::{self, Location};
 use baikonur_modules::to_es::ToElasticsearch;
 use baikonur_modules::to_fluent::ToFluent;
 use baikonur_modules::to_s3::ToS3;
-use baikonur_stream::{Clock, FailedStore, Module};
+use baikonur_stream::{FailedStore, Module};
 
+use super::StreamStore;
 use crate::config::{Kind, ModuleConfig, Problem};
 
 /// The folder of failed records below the data directory, for modules that name no other place.
@@ -27,32 +27,27 @@ const FAILED_FOLDER: &str = "failed";
 pub(super) fn mapping(
     config: &ModuleConfig,
     data: &Path,
-    engine: &Engine,
-    clock: &Arc<dyn Clock>,
+    streams: &StreamStore,
 ) -> Result<Mapping, anyhow::Error> {
     Ok(Mapping {
         consumer: config.name.clone(),
         source: config.source.clone(),
         settings: config.mapping.clone(),
-        read: Arc::new(engine.clone()),
-        progress: Arc::new(engine.clone()),
-        module: module(config, engine, clock).map_err(anyhow::Error::from_boxed)?,
+        read: Arc::clone(&streams.read),
+        progress: Arc::clone(&streams.progress),
+        module: module(config, streams).map_err(anyhow::Error::from_boxed)?,
         failed_store: failed_store(config, data).map_err(anyhow::Error::from_boxed)?,
-        clock: Arc::clone(clock),
+        clock: Arc::clone(&streams.clock),
         seed: RandomState::new().hash_one(config.name.as_str()),
     })
 }
 
-fn module(
-    config: &ModuleConfig,
-    engine: &Engine,
-    clock: &Arc<dyn Clock>,
-) -> Result<Arc<dyn Module>, Problem> {
+fn module(config: &ModuleConfig, streams: &StreamStore) -> Result<Arc<dyn Module>, Problem> {
     let intake = Arc::new(Intake::new(&config.intake, &config.name)?);
-    let clock = Arc::clone(clock);
+    let clock = Arc::clone(&streams.clock);
     Ok(match config.kind.clone() {
         Kind::Forward(settings) => {
-            Arc::new(Forward::new(settings, intake, Arc::new(engine.clone())))
+            Arc::new(Forward::new(settings, intake, Arc::clone(&streams.write)))
         }
         Kind::ToS3(settings) => {
             let destination = objects::open(&settings.location()?, &config.s3)?;
