@@ -9,7 +9,10 @@ use std::time::Duration;
 use anyhow::Context;
 use baikonur_api::{Server, Streams};
 use baikonur_engine::{Engine, EngineSettings};
-use baikonur_stream::{Administer, AdministerError, Clock, CreateStream, StreamName, SystemClock};
+use baikonur_stream::{
+    Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, SystemClock,
+    Write,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
