@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Administer, AdministerError, ConsumerName, CreateStream, Cursor, Placed, ProducerPosition,
-    Progress, ProgressError, PutEntry, PutError, Read, ReadError, ReadLimits, ReadPage,
-    RetentionHours, SequenceNumber, Shard, ShardAddress, ShardProgress, StartingPosition,
+    Administer, AdministerError, Checkpoint, ConsumerName, CreateStream, Cursor, Placed,
+    ProducerPosition, Progress, ProgressError, PutEntry, PutError, Read, ReadError, ReadLimits,
+    ReadPage, RetentionHours, SequenceNumber, Shard, ShardAddress, ShardProgress, StartingPosition,
     StreamDescription, StreamName, StreamStatus, Timestamp, Write,
 };
 use tokio::sync::oneshot;
@@ -237,7 +237,8 @@ impl Progress for Engine {
         let key = notes::progress_key(known.key(), consumer);
         let notes = read(&self.store.notes);
         let Some(value) = notes.get(&key) else { return Ok(ShardProgress::default()) };
-        serde_json::from_slice(value).map_err(|error| ProgressError(format!("{key}: {error}")))
+        serde_json::from_slice(value)
+            .map_err(|error| ProgressError::Unavailable(format!("{key}: {error}")))
     }
 
     async fn store(
@@ -246,12 +247,21 @@ impl Progress for Engine {
         address: &ShardAddress,
         progress: &ShardProgress,
     ) -> Result<(), ProgressError> {
-        let failed = |error: &dyn std::fmt::Display| ProgressError(error.to_string());
-        let shard = Known::find(&self.store, address).map_err(|error| failed(&error))?.key();
+        let failed = |error: &dyn std::fmt::Display| ProgressError::Unavailable(error.to_string());
+        let Ok(known) = Known::find(&self.store, address) else {
+            return Err(ProgressError::Gone(address.clone()));
+        };
+        // A position of an earlier stream of this name means nothing in this one.
+        if let Some(Checkpoint::At(number) | Checkpoint::After(number)) = progress.checkpoint
+            && number.created_seconds() != known.created_seconds
+        {
+            return Err(ProgressError::Gone(address.clone()));
+        }
+        let shard = known.key();
         let key = notes::progress_key(shard, consumer);
         if consumer.as_str().len() > NAME_BYTES_MAX {
             let what = format!("a consumer's name has {NAME_BYTES_MAX} bytes at most");
-            return Err(ProgressError(what));
+            return Err(ProgressError::Unavailable(what));
         }
         let value = serde_json::to_vec(progress).map_err(|error| failed(&error))?.into();
         let (answer, done) = oneshot::channel();

@@ -34,6 +34,8 @@ pub(crate) struct Log {
     pub(crate) file: Arc<dyn DiskFile>,
     /// Behind the last commit.
     pub(crate) end: u64,
+    /// Behind the active segment's snapshot; 0 where it was begun by an earlier session.
+    head: u64,
     /// Of the last commit.
     pub(crate) group: u64,
     /// The last commit says that the store was closed.
@@ -54,7 +56,7 @@ impl Log {
     ) -> Self {
         let (group, clean) = (last.group, last.clean);
         let buffer = Vec::new();
-        Self { disk, durability, number, file, end, group, clean, relaxed: false, buffer }
+        Self { disk, durability, number, file, end, head: 0, group, clean, relaxed: false, buffer }
     }
 
     /// Frames to be filled and handed to [`Log::append`]. One at a time: the buffer is shared.
@@ -97,6 +99,11 @@ impl Log {
         }
     }
 
+    /// Whether the active segment has grown to twice its snapshot: worth a new one, also when there are notes in it only.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.end > 2 * self.head
+    }
+
     /// Seals the active segment with `footer`, and starts the next one with the snapshot frame that
     /// `snapshot` writes; both durable on return. Gives the sealed segment's length.
     pub(crate) fn roll(
@@ -123,6 +130,7 @@ impl Log {
         };
         let sealed_bytes = self.end + footer.len() as u64;
         (self.number, self.file, self.end, self.group) = (number, file, end, group);
+        self.head = end;
         (self.clean, self.relaxed) = (false, false);
         Ok(sealed_bytes)
     }

@@ -19,6 +19,7 @@ use crate::frame::{Records, ShardKey};
 use crate::index::{Located, wanted};
 use crate::lock::read;
 use crate::segment::{self, BlockPlace};
+use crate::settings::COUNTER_JUMP;
 use crate::store::Store;
 use crate::streams::Stream;
 
@@ -127,6 +128,8 @@ impl Reader<'_> {
     /// The page from `cursor` on.
     pub(crate) fn page(&self, cursor: &Cursor, limits: ReadLimits) -> Result<ReadPage, ReadError> {
         let counter = cursor.from.counter();
+        // Seen before looking: what is put meanwhile is not taken for expired.
+        let seen = self.place().map_or(0, |place| self.stream.newest(place));
         let mut page = Page { limits, records: Vec::new(), bytes: 0, counter };
         let mut stop = Ok(());
         while stop.is_ok() && !page.is_full() {
@@ -149,10 +152,33 @@ impl Reader<'_> {
             Err(Stop::Failed(error)) if page.records.is_empty() => {
                 return Err(ReadError::Unavailable(error.to_string()));
             }
+            // Everything up to the newest record is expired: the reader goes on behind it.
+            Ok(()) if page.records.is_empty() => page.counter = counter.max(seen + 1),
             // What was read before is good; the next read meets the same again.
             Ok(()) | Err(Stop::Full | Stop::Failed(_)) => {}
         }
+        self.count_trimmed(cursor, &page);
         Ok(self.finish(page, cursor))
+    }
+
+    /// In the stream's list of shards.
+    fn place(&self) -> Option<usize> {
+        self.stream.shard(ShardId::new(self.key.shard)).map(|(place, _)| place)
+    }
+
+    /// Tells of records that expired before a reader with a position came to them.
+    fn count_trimmed(&self, cursor: &Cursor, page: &Page) {
+        let wanted = cursor.from.counter();
+        let first = page.records.first().map_or(page.counter, |r| r.sequence_number.counter());
+        let trimmed = first.saturating_sub(wanted);
+        // A start at the trim horizon wants nothing older, and over a jump no numbers were given.
+        if wanted == 0 || trimmed == 0 || trimmed >= COUNTER_JUMP / 2 {
+            return;
+        }
+        tracing::warn!(shard = %cursor.shard, records = trimmed, "records expired before they were read");
+        if let Some(place) = self.place() {
+            self.stream.flow(place).was_trimmed(trimmed);
+        }
     }
 
     fn finish(&self, page: Page, cursor: &Cursor) -> ReadPage {
@@ -165,9 +191,13 @@ impl Reader<'_> {
         };
         let next = match page.records.last() {
             Some(last) => self.cursor(cursor, page.counter, last.arrival),
+            None if page.counter > cursor.from.counter() => {
+                let from = cursor.from.time_seconds();
+                self.cursor(cursor, page.counter, Timestamp::from_seconds(from))
+            }
             None => cursor.clone(),
         };
-        if let Some((place, _)) = self.stream.shard(ShardId::new(self.key.shard)) {
+        if let Some(place) = self.place() {
             self.stream.flow(place).went_out(page.records.len() as u64, page.bytes as u64);
         }
         let children = Vec::new();

@@ -34,6 +34,7 @@ pub(crate) struct Flow {
     bytes_in: Counter,
     records_out: Counter,
     bytes_out: Counter,
+    trimmed: Counter,
 }
 
 impl Flow {
@@ -44,6 +45,7 @@ impl Flow {
             bytes_in: register("baikonur_stream_bytes_in_total"),
             records_out: register("baikonur_stream_records_out_total"),
             bytes_out: register("baikonur_stream_bytes_out_total"),
+            trimmed: register("baikonur_stream_trimmed_records_total"),
         }
     }
 
@@ -57,6 +59,11 @@ impl Flow {
     pub(crate) fn went_out(&self, records: u64, bytes: u64) {
         self.records_out.increment(records);
         self.bytes_out.increment(bytes);
+    }
+
+    /// Counts what expired before a reader came to it.
+    pub(crate) fn was_trimmed(&self, records: u64) {
+        self.trimmed.increment(records);
     }
 }
 
@@ -111,6 +118,11 @@ impl Stream {
             *newest = counter.max(*newest);
             moved
         });
+    }
+
+    /// The counter of the newest record of the shard at `place` that may be read.
+    pub(crate) fn newest(&self, place: usize) -> u64 {
+        *self.newest[place].borrow()
     }
 
     /// What a reader of the shard at `place` waits on.

@@ -232,7 +232,8 @@ impl Writer {
         let notes: usize = stores.iter().map(|store| store.key.len() + store.value.len()).sum();
         let overhead = (entries + stores.len()) as u64 * OVERHEAD_PER_ENTRY;
         let estimate = (payload + notes) as u64 + overhead;
-        if self.log.end + estimate > self.segment_bytes && self.active_since.is_some() {
+        let worth_it = self.active_since.is_some() || self.log.has_grown();
+        if self.log.end + estimate > self.segment_bytes && worth_it {
             self.roll(0)?;
             self.retain();
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use baikonur_stream::{
     Batch, Clock, ConsumerName, Deliver, Delivery, FailedBatch, FailedStore, Module, Outcome,
-    Progress, Read, ReadError, ReadPage, ShardAddress, StartingPosition,
+    Progress, Read, ReadError, ReadPage, Record, ShardAddress, StartingPosition,
 };
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tokio::sync::watch;
@@ -96,6 +96,8 @@ impl Driver {
             };
             let now = self.now();
             action = self.machine.step(now, event);
+            let age = self.machine.oldest_arrival().map(|arrival| now.wall.since(arrival));
+            self.meters.iterator_age.set(age.unwrap_or_default().as_secs_f64());
             if let Some((retries, reason)) = self.machine.take_retries() {
                 self.meters.retries.increment(retries);
                 warn!(module = %self.surroundings.consumer, shard = %self.shard, %reason, "will try again");
@@ -161,37 +163,38 @@ impl Driver {
 
     async fn hand_over(&mut self, batch: &Batch) -> Delivery {
         let clock = &self.surroundings.clock;
-        let newest = batch.records.last().map(|record| record.arrival).unwrap_or_default();
-        self.meters.iterator_age.set(clock.now().since(newest).as_secs_f64());
         let started = clock.monotonic();
         let delivery = self.deliver.deliver(batch).await;
         self.meters.took(&**clock, started);
-        if !matches!(delivery.outcome, Outcome::Failed { .. }) {
-            self.meters.records.increment(batch.records.len() as u64);
-            let bytes: usize = batch.records.iter().map(|record| record.data.len()).sum();
-            self.meters.bytes.increment(bytes as u64);
-        }
+        let taken = match &delivery.outcome {
+            Outcome::Failed { from, .. } => {
+                batch.records.partition_point(|record| record.sequence_number < *from)
+            }
+            _ => batch.records.len(),
+        };
+        self.meters.records.increment(taken as u64);
+        let bytes: usize = batch.records[..taken].iter().map(Record::size).sum();
+        self.meters.bytes.increment(bytes as u64);
         delivery
     }
 
     fn saw(&self, result: &Result<ReadPage, ReadError>) {
-        match result {
-            Ok(page) if page.records.is_empty() && page.millis_behind_latest == 0 => {
-                self.meters.iterator_age.set(0.0);
-            }
-            Err(ReadError::Damaged { what, .. }) => {
-                error!(module = %self.surroundings.consumer, shard = %self.shard, %what,
-                    "stored records are damaged; going on behind them, a mark is in the failed store");
-            }
-            _ => {}
+        if let Err(ReadError::Damaged { what, .. }) = result {
+            error!(module = %self.surroundings.consumer, shard = %self.shard, %what,
+                "stored records are damaged; going on behind them, a mark is in the failed store");
         }
     }
 
     fn count_kept(&self, batch: &FailedBatch) {
         let consumer = &self.surroundings.consumer;
         for record in &batch.records {
-            counter!("baikonur_failed_records_total", "module" => consumer.to_string(), "reason" => record.reason.clone())
-                .increment(1);
+            let labels = [
+                ("module", consumer.to_string()),
+                ("stream", self.shard.stream.to_string()),
+                ("shard", self.shard.shard.to_string()),
+                ("reason", record.reason.clone()),
+            ];
+            counter!("baikonur_failed_records_total", &labels).increment(1);
         }
         let first = &batch.records[0];
         warn!(module = %consumer, shard = %self.shard, records = batch.records.len(),

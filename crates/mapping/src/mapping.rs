@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_stream::{
-    Checkpoint, Clock, ConsumerName, FailedStore, Module, Progress, Read, Shard, ShardAddress,
-    ShardId, ShardProgress, StartingPosition, StreamName,
+    Checkpoint, Clock, ConsumerName, FailedStore, Module, Progress, Read, ReadError, Shard,
+    ShardAddress, ShardId, ShardProgress, StartingPosition, StreamName,
 };
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use tokio::sync::watch;
@@ -65,7 +65,7 @@ pub fn describe_metrics() {
     );
     describe_gauge!(
         "baikonur_iterator_age_seconds",
-        "Age of the newest record of the last batch; 0 at the tip"
+        "Age of the oldest record read that the checkpoint has not passed; 0 at the tip"
     );
     describe_histogram!(
         "baikonur_batch_seconds",
@@ -126,11 +126,15 @@ struct Shards {
 
 impl Shards {
     async fn start_what_is_ready(&mut self) {
-        let consumer = &self.surroundings.consumer;
         let listed = match self.surroundings.read.shards(&self.source).await {
             Ok(listed) => listed,
             Err(error) => {
-                warn!(module = %consumer, stream = %self.source, %error, "cannot list shards, trying again");
+                if matches!(error, ReadError::StreamNotFound(_)) {
+                    // One that is made anew has other shards by the same names.
+                    self.ended.clear();
+                    self.listed_before = false;
+                }
+                warn!(module = %self.surroundings.consumer, stream = %self.source, %error, "cannot list shards, trying again");
                 return;
             }
         };

@@ -18,18 +18,22 @@ pub(crate) enum Failure {
     Broken(&'static str),
 }
 
-/// Decompresses all members of `input`.
+/// Decompresses all members of `input`; gives also how many bytes came out, of which a failure keeps none.
 ///
 /// # Errors
 /// More than `limit` bytes of output, a member that is cut short or broken, or bytes that are no member.
-pub(crate) fn decompress(input: &[u8], limit: usize) -> Result<Bytes, Failure> {
+pub(crate) fn decompress(input: &[u8], limit: usize) -> (usize, Result<Bytes, Failure>) {
     let mut output = Vec::with_capacity(announced_size(input).min(limit));
+    let result = members(input, limit, &mut output);
+    (output.len(), result.map(|()| output.into()))
+}
+
+fn members(input: &[u8], limit: usize, output: &mut Vec<u8>) -> Result<(), Failure> {
     let mut inflate = Decompress::new(false);
     let mut rest = input;
     while !rest.is_empty() {
         let body = header_end(rest).ok_or(Failure::Broken("bytes that are no gzip header"))?;
-        let (body_bytes, crc, size) =
-            inflate_member(&mut inflate, &rest[body..], &mut output, limit)?;
+        let (body_bytes, crc, size) = inflate_member(&mut inflate, &rest[body..], output, limit)?;
         let trailer =
             rest.get(body + body_bytes..).and_then(|trailer| trailer.split_first_chunk::<8>());
         let Some((trailer, after)) = trailer else {
@@ -42,7 +46,7 @@ pub(crate) fn decompress(input: &[u8], limit: usize) -> Result<Bytes, Failure> {
         rest = after;
         inflate.reset(false);
     }
-    Ok(output.into())
+    Ok(())
 }
 
 /// The size in the last trailer: right for a single member, and a hint at least for several.
@@ -125,9 +129,15 @@ mod tests {
 
     use flate2::{Compression, GzBuilder, write::GzEncoder};
 
-    use super::{Failure, decompress};
+    use bytes::Bytes;
+
+    use super::Failure;
 
     const MANY: usize = 1 << 30;
+
+    fn decompress(input: &[u8], limit: usize) -> Result<Bytes, Failure> {
+        super::decompress(input, limit).1
+    }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());

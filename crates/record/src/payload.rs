@@ -76,7 +76,9 @@ pub fn payloads(data: &Bytes, limits: &Limits) -> Vec<Result<Payload, RejectedPa
 ///   of its log events, a `CONTROL_MESSAGE` none.
 ///
 /// Nothing is lost: what cannot be decoded comes as a rejection with its bytes as they were.
-pub fn for_each_payload<F>(data: &Bytes, limits: &Limits, visit: F)
+///
+/// Gives the bytes that came out of decompression, also where it failed: what the record cost.
+pub fn for_each_payload<F>(data: &Bytes, limits: &Limits, visit: F) -> usize
 where
     F: FnMut(Result<Payload, RejectedPayload>),
 {
@@ -84,22 +86,29 @@ where
         limits,
         payloads_left: limits.payloads,
         decompressed_left: limits.decompressed_bytes,
+        inflated: 0,
         visit,
     };
     let whole = match aggregate::user_records(data, limits.payloads, |record| {
         intake.aggregated(data, record)
     }) {
-        aggregate::Outcome::Aggregate => return,
+        aggregate::Outcome::Aggregate => return intake.inflated,
         aggregate::Outcome::Plain => Payload::plain(data.clone()),
     };
     // A plain record can exceed the count as well: as an envelope of many log events.
     intake.user_record(whole);
+    intake.inflated
 }
+
+/// Failed decompression may cost this many times [`Limits::decompressed_bytes`] per Kinesis record.
+const WORK_MAX: usize = 4;
 
 struct Intake<'l, F> {
     limits: &'l Limits,
     payloads_left: usize,
     decompressed_left: usize,
+    /// Bytes that came out of decompression, those of failures too.
+    inflated: usize,
     visit: F,
 }
 
@@ -133,7 +142,12 @@ where
         if !record.bytes.starts_with(&gzip::MAGIC) {
             return self.document(None, record);
         }
-        match gzip::decompress(&record.bytes, self.decompressed_left) {
+        // A bomb costs no other user record its place, but many bombs must not cost for ever.
+        let work_left = (WORK_MAX * self.limits.decompressed_bytes).saturating_sub(self.inflated);
+        let (inflated, result) =
+            gzip::decompress(&record.bytes, self.decompressed_left.min(work_left));
+        self.inflated += inflated;
+        match result {
             Ok(decompressed) => {
                 self.decompressed_left -= decompressed.len();
                 self.document(Some(decompressed), record);

@@ -42,8 +42,14 @@ pub struct ShardProgress {
 
 /// Progress could not be read or stored; the mapping tries again before it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("progress is not available: {0}")]
-pub struct ProgressError(pub String);
+pub enum ProgressError {
+    /// The shard that the progress is of does not exist (any more): its stream was deleted, or made anew.
+    #[error("{0} does not exist any more")]
+    Gone(ShardAddress),
+    /// Trying again may help.
+    #[error("progress is not available: {0}")]
+    Unavailable(String),
+}
 
 /// Where checkpoints and announcements are kept. A success is durable.
 #[async_trait]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use baikonur_stream::{Administer, RetentionHours};
+use baikonur_stream::{
+    Administer, Checkpoint, ConsumerName, Progress, ProgressError, Read, ReadLimits,
+    RetentionHours, ShardProgress, StartingPosition,
+};
 
 use super::world::*;
 use crate::SimulatedDisk;
@@ -111,4 +114,61 @@ async fn a_reader_behind_the_horizon_moves_up_and_its_numbers_go_on() {
     assert_eq!(texts(&engine, "s", 0).await, ["fresh"; 3]);
     let number = put(&engine, "s", 0, "next").await.unwrap();
     assert_eq!(number.counter(), 64, "counters outlive the records that had them");
+}
+
+#[tokio::test]
+async fn a_reader_whose_records_are_all_expired_goes_on_behind_them_and_waits() {
+    let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
+    let engine = prepared(&disk, &clock).await;
+    for n in 0..3 {
+        put(&engine, "s", 0, &format!("old {n}")).await.unwrap();
+    }
+    let start = engine.seek(&shard("s", 0), StartingPosition::TrimHorizon).await.unwrap();
+    clock.advance(HOUR * 25);
+    let limits = ReadLimits { records: 10, bytes: 1 << 20 };
+    let page = engine.read(&start, limits).await.unwrap();
+    let next = page.next.unwrap();
+    assert!(page.records.is_empty() && next.from.counter() == 4, "{next:?}");
+    // It would be over at once if there were something to read.
+    let waited = tokio::time::timeout(
+        Duration::from_millis(50),
+        engine.wait(&next, Duration::from_secs(3600)),
+    );
+    assert!(waited.await.is_err(), "nothing is there to read");
+    put(&engine, "s", 0, "new").await.unwrap();
+    engine.wait(&next, Duration::from_secs(3600)).await;
+    let page = engine.read(&next, limits).await.unwrap();
+    assert_eq!(&*page.records[0].data, b"new");
+}
+
+#[tokio::test]
+async fn positions_of_a_deleted_stream_are_not_stored_for_its_successor() {
+    let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
+    let engine = prepared(&disk, &clock).await;
+    put(&engine, "s", 0, "one").await.unwrap();
+    let start = engine.seek(&shard("s", 0), StartingPosition::Latest).await.unwrap();
+    let progress = ShardProgress { checkpoint: Some(Checkpoint::At(start.from)), intent: None };
+    let consumer = ConsumerName::new("c");
+    engine.store(&consumer, &shard("s", 0), &progress).await.unwrap();
+    engine.delete_stream(&stream("s")).await.unwrap();
+    let gone = Err(ProgressError::Gone(shard("s", 0)));
+    assert_eq!(engine.store(&consumer, &shard("s", 0), &progress).await, gone);
+    create(&engine, "s", 1).await;
+    assert_eq!(engine.store(&consumer, &shard("s", 0), &progress).await, gone);
+    let loaded = engine.load(&consumer, &shard("s", 0)).await.unwrap();
+    assert_eq!(loaded, ShardProgress::default());
+}
+
+#[tokio::test]
+async fn checkpoints_alone_fill_no_segment_beyond_its_size() {
+    let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
+    let engine = prepared(&disk, &clock).await;
+    let consumer = ConsumerName::new("c");
+    let start = engine.seek(&shard("s", 0), StartingPosition::Latest).await.unwrap();
+    for _ in 0..500 {
+        let progress = ShardProgress { checkpoint: Some(Checkpoint::At(start.from)), intent: None };
+        engine.store(&consumer, &shard("s", 0), &progress).await.unwrap();
+    }
+    let largest = disk.files().values().map(Vec::len).max().unwrap();
+    assert!(largest < 64 * 1024, "{largest}");
 }

@@ -113,23 +113,25 @@ impl ShardMachine {
         self.settle(first.sequence_number, last.sequence_number, failed);
     }
 
+    /// How many records at the front of the present piece are too old to be tried.
+    pub(super) fn expired(&self, now: Now) -> usize {
+        let (Some(age), Some(piece)) = (self.settings.maximum_record_age, self.pieces.front())
+        else {
+            return 0;
+        };
+        if self.repeat_until.is_some() && self.repeats_objects {
+            // These records may be in an object already: it must be written again as it was.
+            return 0;
+        }
+        piece.batch.records.partition_point(|record| now.wall.since(record.arrival) > age)
+    }
+
     /// Gives up the records of the present piece that are too old; whether there were any.
     pub(super) fn give_up_expired(&mut self, now: Now) -> bool {
-        let Some(age) = self.settings.maximum_record_age else {
+        let expired = self.expired(now);
+        let (Some(age), 1..) = (self.settings.maximum_record_age, expired) else {
             return false;
         };
-        if self.repeat_until.is_some() {
-            // These records may be in an object already: it must be written again as it was.
-            return false;
-        }
-        let Some(piece) = self.pieces.front() else {
-            return false;
-        };
-        let records = &piece.batch.records;
-        let expired = records.partition_point(|r| now.wall.since(r.arrival) > age);
-        if expired == 0 {
-            return false;
-        }
         let piece = self.pieces.pop_front().expect("seen above");
         let (old, rest) = piece.batch.records.split_at(expired);
         if !rest.is_empty() {

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use baikonur_stream::{
     Batch, Checkpoint, Close, Delivery, FailedRecord, Intent, Outcome, SequenceNumber,
-    ShardProgress,
+    ShardProgress, Timestamp,
 };
 
 use super::{Now, ShardMachine, Todo, failure};
 
 /// Failed records that wait for the close of the range they are in; above this the range is closed.
 const FAILED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What a failed record takes beside its texts.
+const FAILED_RECORD_BYTES: usize = 256;
 
 /// A range of records that a module holds.
 #[derive(Debug)]
@@ -34,10 +37,21 @@ impl Held {
         Self { first, last, close_now: false, deadline: None, failed: Vec::new(), failed_bytes: 0 }
     }
 
+    /// When its first record arrived, to the second.
+    pub(super) fn first_arrival(&self) -> Timestamp {
+        Timestamp::from_seconds(self.first.time_seconds())
+    }
+
     /// Counts records up to `last` in.
     pub(super) fn take(&mut self, last: SequenceNumber, failed: Vec<FailedRecord>) {
         self.last = last;
-        self.failed_bytes += failed.iter().map(|record| record.data.len()).sum::<usize>();
+        let bytes = |record: &FailedRecord| {
+            record.data.len()
+                + record.partition_key.len()
+                + record.detail.len()
+                + FAILED_RECORD_BYTES
+        };
+        self.failed_bytes += failed.iter().map(bytes).sum::<usize>();
         self.failed.extend(failed);
     }
 }
@@ -60,8 +74,7 @@ impl ShardMachine {
         let Some(held) = &self.held else { return false };
         let read_out = self.at_end && self.buffer.is_empty();
         if let Some(until) = self.repeat_until {
-            let beyond = self.buffer.front().is_some_and(|next| next.sequence_number > until);
-            return held.last >= until || beyond || read_out;
+            return held.last >= until || self.is_past_repetition() || read_out;
         }
         held.close_now
             || held.failed_bytes > FAILED_BYTES_MAX

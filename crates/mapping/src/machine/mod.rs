@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use baikonur_stream::{
     Batch, Checkpoint, ConsumerName, Cursor, Delivery, FailedBatch, FailedRecord, Intent, Outcome,
-    ReadError, ReadLimits, ReadPage, Record, SequenceNumber, ShardAddress, ShardProgress,
-    StartingPosition,
+    ProgressError, ReadError, ReadLimits, ReadPage, Record, SequenceNumber, ShardAddress,
+    ShardProgress, StartingPosition, Timestamp,
 };
 
 use crate::backoff::Backoff;
@@ -78,6 +78,8 @@ pub(crate) struct ShardMachine {
     held: Option<Held>,
     /// End of a range that was announced before a crash and is being repeated.
     repeat_until: Option<SequenceNumber>,
+    /// Whether objects were announced for that range.
+    repeats_objects: bool,
     todo: VecDeque<Todo>,
     sleep_until: Option<Duration>,
     backoff: Backoff,
@@ -115,6 +117,7 @@ impl ShardMachine {
             pieces: VecDeque::new(),
             held: None,
             repeat_until: None,
+            repeats_objects: false,
             todo: VecDeque::new(),
             sleep_until: None,
             backoff,
@@ -167,6 +170,7 @@ impl ShardMachine {
                 }
                 self.did_todo();
             }
+            Event::Stored(Err(ProgressError::Gone(_))) => self.finish = Some(Finish::Gone),
             Event::Stored(Err(error)) => _ = self.pause(now, error.to_string()),
         }
         self.next(now)
@@ -190,6 +194,8 @@ impl ShardMachine {
         self.backoff.reset();
         self.window_since = now.monotonic;
         self.repeat_until = progress.intent.as_ref().map(|intent| intent.last);
+        self.repeats_objects =
+            progress.intent.as_ref().is_some_and(|intent| !intent.keys.is_empty());
         self.progress = progress;
         match self.progress.checkpoint {
             None => Action::Seek(self.start),
@@ -244,9 +250,11 @@ impl ShardMachine {
 
     fn read_failed(&mut self, now: Now, error: ReadError) {
         match error {
-            ReadError::StreamNotFound(_) | ReadError::ShardNotFound(_) => {
-                self.finish = Some(Finish::Gone);
-            }
+            // Deleted, or deleted and made anew: whoever starts this shard again finds out which.
+            ReadError::StreamNotFound(_)
+            | ReadError::ShardNotFound(_)
+            | ReadError::OtherStream { .. }
+            | ReadError::OtherShard { .. } => self.finish = Some(Finish::Gone),
             ReadError::Damaged { what, resume: Some(resume) } => self.skip_damage(&what, resume),
             error => _ = self.pause(now, error.to_string()),
         }
@@ -285,6 +293,10 @@ impl ShardMachine {
         };
         if !self.pieces.is_empty() {
             return self.deliver(now);
+        }
+        if self.held.is_none() && self.is_past_repetition() {
+            // Nothing of the announced range is there any more.
+            self.repeat_until = None;
         }
         if self.close_is_due(now) {
             return Action::Keys;
@@ -344,11 +356,27 @@ impl ShardMachine {
             || self.at_end;
         if let Some(until) = self.repeat_until {
             // The cut must be the one announced: wait for all of it rather than for the window.
-            return full || last.sequence_number >= until;
+            return full || last.sequence_number >= until || self.is_past_repetition();
         }
         let window = self.settings.batching_window;
         let waited = now.monotonic >= self.window_since + window;
         full || waited && !(self.more_behind && window.is_zero())
+    }
+
+    /// Whether reading has come to the end of the range being repeated, and beyond what is left of it.
+    fn is_past_repetition(&self) -> bool {
+        let Some(until) = self.repeat_until else { return false };
+        match self.buffer.front() {
+            Some(next) => next.sequence_number > until,
+            None => self.cursor.as_ref().is_some_and(|cursor| cursor.from > until),
+        }
+    }
+
+    /// When the oldest record arrived that the checkpoint has not passed, as far as it was read.
+    pub(crate) fn oldest_arrival(&self) -> Option<Timestamp> {
+        let held = self.held.as_ref().map(Held::first_arrival);
+        let piece = || self.pieces.front().map(|piece| piece.batch.records[0].arrival);
+        held.or_else(piece).or_else(|| self.buffer.front().map(|record| record.arrival))
     }
 
     fn form_batch(&mut self) {
@@ -370,6 +398,10 @@ impl ShardMachine {
     }
 
     fn deliver(&mut self, now: Now) -> Action {
+        if self.held.is_some() && self.expired(now) > 0 {
+            // What expires is no part of the objects being filled: a repetition could not leave it out again.
+            return Action::Keys;
+        }
         if self.give_up_expired(now) {
             return self.next(now);
         }

@@ -471,3 +471,74 @@ fn check_outcome(world: &World, records: u64, seed: u64) {
     seen.dedup();
     assert_eq!(seen, good, "delivered, seed {seed}");
 }
+
+#[test]
+fn what_expires_is_no_part_of_the_objects_being_filled() {
+    let mut world = World::new(12);
+    world.hold = 100;
+    world.settings.maximum_record_age = Some(Duration::from_secs(60));
+    // Records 5 to 8 are too old when the others are not.
+    for record in &mut world.stream[4..8] {
+        record.arrival = Timestamp::from_seconds(1_599_999_000);
+    }
+    world.closed = true;
+    assert_eq!(world.run(|| false), Some(Finish::ShardEnd));
+    let objects: Vec<_> = world.objects.values().cloned().collect();
+    assert_eq!(objects, [vec![1, 2, 3, 4], vec![9, 10, 11, 12]]);
+    let kept: Vec<u64> = world.kept.values().flatten().map(|(_, counter)| *counter).collect();
+    assert_eq!(kept, [5, 6, 7, 8]);
+}
+
+#[test]
+fn records_given_up_before_a_crash_are_given_up_again_by_the_repetition() {
+    for crash_at in 1..12 {
+        let mut world = World::new(4);
+        world.settings.maximum_record_age = Some(Duration::from_secs(60));
+        for record in &mut world.stream {
+            record.arrival = Timestamp::from_seconds(1_599_999_000);
+        }
+        let mut step = 0;
+        world.run(|| {
+            step += 1;
+            step == crash_at
+        });
+        world.run(|| false);
+        assert!(world.attempts.is_empty(), "crash at {crash_at}: {:?}", world.attempts);
+        assert_eq!(world.kept.values().flatten().count(), 4, "crash at {crash_at}");
+    }
+}
+
+#[test]
+fn a_stream_that_was_made_anew_ends_the_delivery_of_the_old_one() {
+    let world = World::new(4);
+    let shard = ShardAddress { stream: StreamName::new("s").unwrap(), shard: ShardId::new(0) };
+    for error in [
+        ReadError::OtherStream { number: number(1), shard: shard.clone() },
+        ReadError::StreamNotFound(shard.stream.clone()),
+    ] {
+        let mut machine = world.machine();
+        machine.step(world.now, Event::Loaded(Ok(ShardProgress::default())));
+        machine.step(world.now, Event::Sought(Ok(world.cursor(&machine, 1))));
+        let action = machine.step(world.now, Event::Read(Err(error)));
+        assert!(matches!(action, Action::Finish(Finish::Gone)), "{action:?}");
+    }
+    let mut machine = world.machine();
+    machine.step(world.now, Event::Loaded(Ok(ShardProgress::default())));
+    machine.step(world.now, Event::Sought(Ok(world.cursor(&machine, 1))));
+    let action = machine.step(world.now, Event::Stored(Err(ProgressError::Gone(shard))));
+    assert!(matches!(action, Action::Finish(Finish::Gone)), "{action:?}");
+}
+
+#[test]
+fn a_repetition_of_which_nothing_is_left_is_over() {
+    let world = World::new(0);
+    let mut machine = world.machine();
+    let intent = Intent { first: number(1), last: number(4), keys: vec!["k".to_owned()] };
+    let progress =
+        ShardProgress { checkpoint: Some(Checkpoint::After(number(0))), intent: Some(intent) };
+    machine.step(world.now, Event::Loaded(Ok(progress)));
+    let behind = world.cursor(&machine, 5);
+    let action = machine.step(world.now, Event::Sought(Ok(behind)));
+    assert!(matches!(action, Action::Read(..)), "{action:?}");
+    assert_eq!(machine.repeat_until, None);
+}

@@ -79,7 +79,7 @@ impl Deliver for Forwarding {
     async fn deliver(&mut self, batch: &Batch) -> Delivery {
         let mut rejected = Vec::new();
         for part in self.shared.intake.payload_parts(batch) {
-            if let Err(NotPut { from, reason }) = self.put(part, &mut rejected).await {
+            if let Err(NotPut { from, reason }) = self.put(batch, part, &mut rejected).await {
                 let outcome = Outcome::Failed { from, cause: Cause::Destination, reason };
                 return Delivery { outcome, rejected };
             }
@@ -91,16 +91,15 @@ impl Deliver for Forwarding {
 impl Forwarding {
     async fn put(
         &self,
+        batch: &Batch,
         part: Taken<TakenPayload>,
         rejected: &mut Vec<RejectedRecord>,
     ) -> Result<(), NotPut> {
         let Shared { target, write, intake } = &*self.shared;
         rejected.extend(part.rejected);
-        let intake_rejected = rejected.len();
-        let puts = encode::puts(part.events, self.put_before, rejected);
-        for record in &rejected[intake_rejected..] {
-            intake.count_rejected(&record.reason);
-        }
+        let mut refused = Vec::new();
+        let puts = encode::puts(part.events, self.put_before, &mut refused);
+        rejected.extend(intake.in_proportion(batch, refused));
         for put in puts {
             send::send(&**write, target, &self.producer, put).await?;
         }

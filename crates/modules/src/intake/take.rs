@@ -3,15 +3,17 @@
 use baikonur_record::{
     Limits, LogType, Origin, Payload, RejectedPayload, Schema, Whitelist, for_each_payload,
 };
-use baikonur_stream::{Batch, ConsumerName, Record, ShardAddress};
+use baikonur_stream::{Batch, ConsumerName, Record, RejectedRecord, ShardAddress};
 use metrics::{Counter, counter};
 
-use super::rejections::Rejections;
+use super::rejections::{self, Rejections};
 use super::{IntakeSettings, IntakeSettingsError, Taken, TakenEvent, TakenPayload};
 
 /// Decoded bytes after which a part ends; a record is not divided, so a part may have one record's
 /// [`Limits`] more.
 const PART_BYTES: usize = 4 << 20;
+/// What an event takes beside its bytes.
+const EVENT_BYTES: usize = 400;
 
 /// Events that room is made for at once.
 const EVENTS_RESERVED_MAX: usize = 1000;
@@ -119,8 +121,8 @@ impl Intake {
     ) -> usize {
         let mut rejections = Rejections::of(record);
         let (mut bytes, mut filtered) = (0, 0);
-        for_each_payload(&record.data, &self.limits, |payload| {
-            bytes += payload.as_ref().map_or(0, |payload| payload.bytes.len());
+        let inflated = for_each_payload(&record.data, &self.limits, |payload| {
+            bytes += EVENT_BYTES + payload.as_ref().map_or(0, |payload| payload.bytes.len());
             match payload.and_then(&take) {
                 Ok(Some(event)) => taken.events.push(event),
                 Ok(None) => filtered += 1,
@@ -136,7 +138,20 @@ impl Intake {
             taken.filtered += filtered;
             self.filtered.increment(filtered);
         }
-        bytes
+        bytes + inflated
+    }
+
+    /// What a destination refused of a part of `batch`, in the order of its records and in proportion to them. Gives
+    /// them to the mapping in place of what came in.
+    pub fn in_proportion(
+        &self,
+        batch: &Batch,
+        refused: Vec<RejectedRecord>,
+    ) -> Vec<RejectedRecord> {
+        for record in &refused {
+            self.count_rejected(&record.reason);
+        }
+        rejections::in_proportion(batch, refused)
     }
 
     fn admits(&self, log_type: &LogType) -> bool {
@@ -144,7 +159,7 @@ impl Intake {
     }
 
     /// Counts an event that cannot be delivered. Counted again when its batch is tried again.
-    pub fn count_rejected(&self, reason: &str) {
+    fn count_rejected(&self, reason: &str) {
         counter!("baikonur_rejected_events_total", "module" => self.consumer.to_string(), "reason" => reason.to_owned())
             .increment(1);
     }

@@ -149,3 +149,29 @@ fn parts_are_bounded_and_follow_each_other() {
     let numbers = parts.iter().flat_map(|part| &part.events).map(|taken| taken.sequence_number);
     assert!(numbers.eq(batch.records.iter().map(|record| record.sequence_number)));
 }
+
+#[test]
+fn many_small_events_of_an_envelope_make_a_part_of_their_own() {
+    let event = r#"{"message":"{}"},"#.repeat(19_999);
+    let envelope =
+        format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{event}{{"message":"{{}}"}}]}}"#);
+    let packed_envelope = packed(envelope.as_bytes());
+    let batch = batch(&[&*packed_envelope; 4]);
+    let intake = intake("");
+    let parts: Vec<_> = intake.parts(&batch).map(|part| part.events.len()).collect();
+    assert_eq!(parts, [20_000; 4]);
+}
+
+#[test]
+fn what_a_destination_refuses_stays_in_proportion_to_its_record() {
+    let text = format!(r#"{{"log_type":"a","text":"{}"}}"#, "x".repeat(2 << 20));
+    let packed_text = packed(text.as_bytes());
+    let batch = batch(&[br#"{"log_type":"b"}"#, &packed_text]);
+    let taken = intake("").take(&batch);
+    let refused = taken.events.iter().rev().map(|event| event.rejected("refused", "no".to_owned()));
+    let kept = intake("").in_proportion(&batch, refused.collect());
+    let [small, large] = &*kept else { panic!("{}", kept.len()) };
+    assert_eq!((&*small.data, &*small.detail), (&br#"{"log_type":"b"}"#[..], "no"));
+    assert_eq!(*large.data, *packed_text, "whole, and as it came");
+    assert!(large.detail.starts_with("no; kept as the record came"), "{}", large.detail);
+}

@@ -89,11 +89,18 @@ impl ItemStatus {
         // A full disk makes indices read-only: 403 in OpenSearch and older Elasticsearch, 429 today.
         let blocked = kind == "cluster_block_exception";
         let rejected = kind.ends_with("rejected_execution_exception");
+        // Conditions of the cluster, which its owner mends: any document would be refused now.
+        let reason = self.error.as_ref().and_then(|error| error.reason.as_deref());
+        let full = reason.is_some_and(|reason| reason.contains("this action would add"));
+        let forbidden = self.status == 401 || self.status == 403;
+        let missing = kind == "index_not_found_exception";
         match self.status {
             // A conflict means that this very document is there already.
             200..300 | 409 => Verdict::Stored,
             408 | 429 | 502..=504 => Verdict::Busy(self.explained()),
-            _ if blocked || rejected => Verdict::Busy(self.explained()),
+            _ if blocked || rejected || full || forbidden || missing => {
+                Verdict::Busy(self.explained())
+            }
             500.. => Verdict::Broken(self.explained()),
             _ => Verdict::Refused(self.explained()),
         }
@@ -162,6 +169,8 @@ mod tests {
             (503, "unavailable_shards_exception"),
             (403, "cluster_block_exception"),
             (500, "rejected_execution_exception"),
+            (404, "index_not_found_exception"),
+            (403, "security_exception"),
         ] {
             assert_eq!(verdict(status, kind), Verdict::Busy(text(status, kind)));
         }
@@ -169,8 +178,6 @@ mod tests {
             (400, "mapper_parsing_exception"),
             (400, "document_parsing_exception"),
             (400, "invalid_index_name_exception"),
-            (404, "index_not_found_exception"),
-            (403, "security_exception"),
         ] {
             assert_eq!(verdict(status, kind), Verdict::Refused(text(status, kind)));
         }

@@ -93,13 +93,19 @@ impl Deliver for Delivering {
         let mut rejected = Vec::new();
         for mut taken in shared.intake.parts(batch) {
             rejected.append(&mut taken.rejected);
+            let mut refused = Vec::new();
+            let mut stuck = None;
             for bulk in Bulks::new(&shared.settings, &batch.shard, &taken.events) {
-                if let Err(stuck) = shared.put(bulk, &taken.events, &mut rejected).await {
-                    // The others come again with their records.
-                    rejected.retain(|record| record.sequence_number < stuck.from);
-                    let Stuck { from, cause, reason } = stuck;
-                    return Delivery { outcome: Outcome::Failed { from, cause, reason }, rejected };
+                stuck = shared.put(bulk, &taken.events, &mut refused).await.err();
+                if stuck.is_some() {
+                    break;
                 }
+            }
+            rejected.extend(shared.intake.in_proportion(batch, refused));
+            if let Some(Stuck { from, cause, reason }) = stuck {
+                // The others come again with their records.
+                rejected.retain(|record| record.sequence_number < from);
+                return Delivery { outcome: Outcome::Failed { from, cause, reason }, rejected };
             }
         }
         Delivery { outcome: Outcome::Delivered, rejected }
@@ -193,7 +199,6 @@ impl Shared {
                     refused += 1;
                     let taken = &events[bulk.event(position)];
                     rejected.push(taken.rejected(REFUSED_BY_ELASTICSEARCH, detail));
-                    self.intake.count_rejected(REFUSED_BY_ELASTICSEARCH);
                 }
             }
         }

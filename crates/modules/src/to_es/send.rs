@@ -134,6 +134,10 @@ impl Cluster {
         let message = format!("{} answers {status}{told}: {hint}", self.shown);
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => SendError::Refused(message),
+            // A setting of the cluster, by which no request that names its indices passes.
+            StatusCode::BAD_REQUEST if message.contains("explicit index in bulk") => {
+                SendError::Unavailable(message)
+            }
             // Only the cluster itself can mean the documents.
             StatusCode::BAD_REQUEST if whole_error(answer).is_some() => SendError::Refused(message),
             _ => SendError::Unavailable(message),

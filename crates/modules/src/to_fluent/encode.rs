@@ -47,6 +47,11 @@ impl Chunk {
         events[self.events[0]].sequence_number
     }
 
+    /// The place of its first event.
+    pub(super) fn first_event(&self) -> usize {
+        self.events[0]
+    }
+
     /// Whether it is one event that is larger than messages should be.
     pub(super) fn is_oversized(&self, settings: &Settings) -> bool {
         self.events.len() == 1 && self.bytes > settings.chunk_bytes

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use baikonur_stream::{Batch, Cause, Deliver, Delivery, Module, Outcome, SystemClock};
 
+use super::TOO_LARGE_FOR_RECEIVER;
 use super::doubles::{ReceiverDouble, Reply, settings};
 use super::{Settings, ToFluent};
 use crate::batches::{self, intake, sequence_number, shard};
@@ -94,13 +95,20 @@ async fn acknowledged_messages_before_a_failure_stay_delivered() {
 }
 
 #[tokio::test]
-async fn an_oversized_event_that_breaks_connections_counts_against_its_batch() {
-    let receiver = ReceiverDouble::start(&[Reply::Cut; 9]).await;
-    let settings = Settings { chunk_bytes: 16, ..settings() };
-    let delivery = deliver(&receiver, settings, &["a"]).await;
-    let (_, cause, reason) = failed(&delivery);
-    assert_eq!(cause, Cause::Batch);
-    assert!(reason.contains("`chunk_bytes`"), "{reason}");
+async fn an_oversized_event_that_the_receiver_does_not_take_is_rejected_and_the_others_arrive() {
+    for reply in [Reply::Cut, Reply::Silence] {
+        // The first is taken; the second, which is too large, twice not; the third is taken.
+        let receiver = ReceiverDouble::start(&[Reply::Acknowledge, reply, reply]).await;
+        let settings = Settings { chunk_bytes: 300, ..impatient() };
+        let large = format!("b{}", "x".repeat(300));
+        let delivery = deliver(&receiver, settings, &["a", &large, "c"]).await;
+        assert_eq!(delivery.outcome, Outcome::Delivered);
+        let [rejected] = &*delivery.rejected else { panic!("{delivery:?}") };
+        assert_eq!(rejected.reason, TOO_LARGE_FOR_RECEIVER);
+        assert_eq!(rejected.sequence_number, sequence_number(1));
+        let texts = receiver.texts();
+        assert_eq!((&texts[0], texts.last().unwrap()), (&vec![line("a")], &vec![line("c")]));
+    }
 }
 
 #[tokio::test]

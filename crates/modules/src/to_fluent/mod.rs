@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Module, OpenError, Outcome, ShardAddress,
+    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Module, OpenError, Outcome,
+    RejectedRecord, ShardAddress,
 };
 use metrics::{Counter, Histogram, counter, histogram};
 
@@ -87,16 +88,33 @@ impl Deliver for Delivering {
         let mut rejected = Vec::new();
         for mut taken in shared.intake.parts(batch) {
             rejected.append(&mut taken.rejected);
-            let mut waiting = chunks(&shared.settings, &batch.shard, &taken.events).into();
-            let Err(error) = self.send(&mut waiting, &taken.events).await else { continue };
-            let oversized =
-                waiting.front().is_some_and(|chunk| chunk.is_oversized(&shared.settings));
-            let unacknowledged = waiting.iter().map(|chunk| chunk.first(&taken.events)).min();
-            let from = unacknowledged.unwrap_or_else(|| batch.first());
-            // The others come again with their records.
-            rejected.retain(|record| record.sequence_number < from);
-            let (cause, reason) = blame(&error, oversized);
-            return Delivery { outcome: Outcome::Failed { from, cause, reason }, rejected };
+            let mut waiting: VecDeque<_> =
+                chunks(&shared.settings, &batch.shard, &taken.events).into();
+            let mut refused = Vec::new();
+            let mut failure = None;
+            while let Err(error) = self.send(&mut waiting, &taken.events).await {
+                let oversized = |chunk: &mut Chunk| chunk.is_oversized(&shared.settings);
+                match waiting.pop_front_if(oversized) {
+                    // It was alone on its way, and the receiver was there.
+                    Some(chunk) if error.is_of_a_receiver_that_is_there() => {
+                        refused.push(too_large(&taken.events[chunk.first_event()], &error));
+                    }
+                    chunk => {
+                        chunk.into_iter().for_each(|chunk| waiting.push_front(chunk));
+                        failure = Some(error);
+                        break;
+                    }
+                }
+            }
+            rejected.extend(shared.intake.in_proportion(batch, refused));
+            if let Some(error) = failure {
+                let unacknowledged = waiting.iter().map(|chunk| chunk.first(&taken.events)).min();
+                let from = unacknowledged.unwrap_or_else(|| batch.first());
+                // The others come again with their records.
+                rejected.retain(|record| record.sequence_number < from);
+                let (cause, reason) = (Cause::Destination, error.to_string());
+                return Delivery { outcome: Outcome::Failed { from, cause, reason }, rejected };
+            }
         }
         Delivery { outcome: Outcome::Delivered, rejected }
     }
@@ -143,7 +161,13 @@ impl Delivering {
         let mut on_their_way = 0;
         let result = loop {
             let all_sent = on_their_way == waiting.len();
-            let step = if all_sent || on_their_way == UNACKNOWLEDGED_MAX {
+            // An event that a receiver may not take goes alone, so that nothing else is lost with it, and so that it is
+            // known which one it was.
+            let oversized = |place: usize| {
+                waiting.get(place).is_some_and(|chunk| chunk.is_oversized(&shared.settings))
+            };
+            let alone = on_their_way > 0 && (oversized(0) || oversized(on_their_way));
+            let step = if all_sent || alone || on_their_way == UNACKNOWLEDGED_MAX {
                 settle(&mut connection, waiting, &mut on_their_way).await
             } else {
                 self.message.clear();
@@ -182,15 +206,15 @@ async fn settle(
     Ok(())
 }
 
-/// Whose fault it is, and what to say.
-fn blame(error: &SendError, oversized: bool) -> (Cause, String) {
-    match error {
-        SendError::Lost { .. } if oversized => {
-            let hint = "the event is larger than `chunk_bytes`, and the receiver may have a limit";
-            (Cause::Batch, format!("{error}; {hint}"))
-        }
-        _ => (Cause::Destination, error.to_string()),
-    }
+/// The reason of events that are larger than `chunk_bytes` and that no attempt got an acknowledgement for.
+pub const TOO_LARGE_FOR_RECEIVER: &str = "too_large_for_receiver";
+
+fn too_large(taken: &TakenEvent, error: &SendError) -> RejectedRecord {
+    let detail = format!(
+        "{error}; the event has {} bytes, more than `chunk_bytes`, and the receiver may have a limit",
+        taken.event.json.len()
+    );
+    taken.rejected(TOO_LARGE_FOR_RECEIVER, detail)
 }
 
 struct Meters {

@@ -48,6 +48,13 @@ pub(super) enum SendError {
     NotAnAck { endpoint: Endpoint, what: NotAnAck },
 }
 
+impl SendError {
+    /// Whether somebody listened, so that the message itself may have been too much.
+    pub(super) fn is_of_a_receiver_that_is_there(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Silent { .. })
+    }
+}
+
 /// What a receiver said instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotAnAck {

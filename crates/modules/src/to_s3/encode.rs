@@ -12,6 +12,11 @@ use crate::objects::name;
 /// Bytes of the log id's part of a key: the rest of the file name is a time, a hash and `.gz`.
 const LOG_ID_BYTES_MAX: usize = 200;
 
+/// Objects of a cut: with more, foreign log types would cost a request each and keep the shard waiting.
+pub(super) const OBJECTS_OF_A_CUT_MAX: usize = 4096;
+/// What an object takes in memory beside its key and what is compressed.
+const OBJECT_BYTES: usize = 512;
+
 /// The key of an object whose first event is `event`:
 /// `{log_type}/{YYYY-MM}/{DD}/{YYYY-MM-DD-HH:MM:SS}-{log_id}.gz`, by the event's own wall clock.
 pub fn object_key(event: &LogEvent) -> String {
@@ -63,15 +68,25 @@ impl Objects {
         }
     }
 
-    /// Appends an event of the record with this number; gives the bytes of its line.
-    pub(super) fn add(&mut self, sequence_number: SequenceNumber, event: &LogEvent) -> usize {
+    /// Appends an event of the record with this number; gives the bytes of its line. None when it would need an object
+    /// more than a cut may have.
+    pub(super) fn add(
+        &mut self,
+        sequence_number: SequenceNumber,
+        event: &LogEvent,
+    ) -> Option<usize> {
+        let folder = folder_of(event);
+        let place = self.places.get(&folder).copied();
+        if place.is_none() && self.objects.len() >= OBJECTS_OF_A_CUT_MAX {
+            return None;
+        }
         let first = self.range.map_or(sequence_number, |(first, _)| first);
         self.range = Some((first, sequence_number));
-        let folder = folder_of(event);
-        let place = match self.places.get(&folder) {
-            Some(&place) => place,
+        let place = match place {
+            Some(place) => place,
             None => {
                 let key = format!("{folder}/{}.gz", file_stem(event));
+                self.held_bytes += 2 * key.len() + OBJECT_BYTES;
                 self.objects.push(Object { key, gzip: Gzip::new() });
                 self.places.insert(folder, self.objects.len() - 1);
                 self.objects.len() - 1
@@ -83,7 +98,7 @@ impl Objects {
         gzip.push_line(&line, &mut self.deflate);
         self.held_bytes = self.held_bytes + gzip.held_bytes() - held_before;
         self.line_bytes += line.len() as u64 + 1;
-        line.len()
+        Some(line.len())
     }
 
     pub(super) fn len(&self) -> usize {

@@ -34,8 +34,17 @@ pub use settings::{InvalidSettings, Settings};
 
 use crate::intake::Intake;
 use crate::objects::{ObjectDestination, name};
-use encode::Objects;
+use encode::{OBJECTS_OF_A_CUT_MAX, Objects};
 use memory::{Budget, Share};
+
+/// The reason of events for which no further object is begun.
+pub const TOO_MANY_OBJECTS: &str = "too_many_objects";
+
+fn too_many_objects() -> String {
+    format!(
+        "{OBJECTS_OF_A_CUT_MAX} log types and dates are being written, and this would be one more"
+    )
+}
 
 /// Objects that a shard fills at the same time; with more it writes all of them.
 const OBJECTS_MAX: usize = 256;
@@ -122,13 +131,18 @@ impl Deliver for Archiving {
         self.stored.clear();
         for part in shared.intake.parts(batch) {
             rejected.extend(part.rejected);
+            let mut refused = Vec::new();
             for taken in part.events {
-                turn += self.objects.add(taken.sequence_number, &taken.event);
+                match self.objects.add(taken.sequence_number, &taken.event) {
+                    Some(bytes) => turn += bytes,
+                    None => refused.push(taken.rejected(TOO_MANY_OBJECTS, too_many_objects())),
+                }
                 if turn > TURN_BYTES {
                     turn = 0;
                     tokio::task::yield_now().await;
                 }
             }
+            rejected.extend(shared.intake.in_proportion(batch, refused));
         }
         self.share.set(self.objects.held_bytes());
         let outcome = match self.close_wish() {
