@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use baikonur_record::{EventTime, LogEvent};
+use baikonur_record::{EventTime, LogEvent, LogType};
 use baikonur_stream::{SequenceNumber, ShardAddress};
 use rmp::encode;
 use sha2::{Digest, Sha256};
@@ -105,7 +105,7 @@ pub fn chunks(settings: &Settings, shard: &ShardAddress, events: &[TakenEvent]) 
         };
         let id = chunk_id(shard, taken, &tag);
         let bytes = bytes + MESSAGE_OVERHEAD_BYTES + tag.len();
-        open.begin(chunks.len());
+        open.begin(&taken.event, chunks.len());
         chunks.push(Chunk { tag, events: vec![place], id, bytes });
     }
     chunks
@@ -115,21 +115,31 @@ pub fn chunks(settings: &Settings, shard: &ShardAddress, events: &[TakenEvent]) 
 #[derive(Default)]
 struct OpenChunks {
     places: HashMap<Box<[u8]>, usize>,
-    /// Reused for every look-up: whether the name is a record's own, and the name.
+    /// Of the type looked up last: whether the name is a record's own, and the name.
     key: Vec<u8>,
+    /// That type and its chunk: logs of one type come in rows.
+    last: Option<(LogType, usize)>,
 }
 
 impl OpenChunks {
     fn of_type(&mut self, event: &LogEvent) -> Option<usize> {
+        if let Some((log_type, place)) = &self.last
+            && *log_type == event.log_type
+        {
+            return Some(*place);
+        }
         self.key.clear();
         // A record may spell the name that another gets for what it lacks; their tags differ.
         self.key.push(u8::from(event.log_type.problem().is_some()));
         self.key.extend_from_slice(event.log_type.name().as_bytes());
-        self.places.get(self.key.as_slice()).copied()
+        let place = self.places.get(self.key.as_slice()).copied();
+        self.last = place.map(|place| (event.log_type.clone(), place));
+        place
     }
 
     /// Further events of the type just looked up go into this chunk.
-    fn begin(&mut self, place: usize) {
+    fn begin(&mut self, event: &LogEvent, place: usize) {
+        self.last = Some((event.log_type.clone(), place));
         match self.places.get_mut(self.key.as_slice()) {
             Some(open) => *open = place,
             None => drop(self.places.insert(self.key.as_slice().into(), place)),
