@@ -98,8 +98,9 @@ impl Folder {
             fs::TryLockError::Error(error) => error,
         })?;
         // The directory's own name, and those of LOCK and the log folder.
-        if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync_directory(parent)?;
+        if let Some(parent) = root.parent() {
+            let here = parent.as_os_str().is_empty();
+            sync_directory(if here { Path::new(".") } else { parent })?;
         }
         sync_directory(root)?;
         Ok(Self { root: root.to_owned(), _lock: lock })

@@ -79,11 +79,26 @@ async fn documents_that_stay_busy_fail_from_the_first_of_them_on() {
 }
 
 #[tokio::test]
-async fn documents_that_break_the_cluster_count_against_their_batch() {
-    let cluster = ClusterDouble::start(vec![items(&[STORED, BROKEN])]).await;
-    let delivery = deliver(&cluster, Settings { busy_retries: 0, ..settings() }, &["a", "b"]).await;
-    let (from, cause, _) = failed(&delivery);
-    assert_eq!((from, cause), (1, Cause::Batch));
+async fn documents_that_break_a_cluster_which_takes_the_others_are_rejected() {
+    let cluster = ClusterDouble::start(vec![items(&[STORED, BROKEN]), items(&[BROKEN])]).await;
+    let settings = Settings { busy_retries: 1, ..settings() };
+    let delivery = deliver(&cluster, settings, &["a", "b"]).await;
+    assert_eq!(delivery.outcome, Outcome::Delivered);
+    assert_eq!(rejected(&delivery), [(1, REFUSED_BY_ELASTICSEARCH)]);
+    assert!(delivery.rejected[0].detail.starts_with("500 null_pointer_exception"));
+}
+
+#[tokio::test]
+async fn a_batch_that_breaks_the_cluster_as_a_whole_is_given_up_in_the_end() {
+    let settings = Settings { busy_retries: 0, ..settings() };
+    let cluster = ClusterDouble::start(vec![items(&[BROKEN]), items(&[BROKEN])]).await;
+    let settings = Settings { destination: cluster.url.clone(), ..settings };
+    let mut deliverer = deliverer(settings).await;
+    let (from, cause, _) = failed(&deliverer.deliver(&batch(&["a"])).await);
+    assert_eq!((from, cause), (0, Cause::Batch));
+    let again = Batch { attempt: super::ATTEMPTS_OF_BROKEN_MAX, ..batch(&["a"]) };
+    let delivery = deliverer.deliver(&again).await;
+    assert_eq!(rejected(&delivery), [(0, REFUSED_BY_ELASTICSEARCH)]);
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ impl Deliver for Delivering {
             let mut refused = Vec::new();
             let mut stuck = None;
             for bulk in Bulks::new(&shared.settings, &batch.shard, &taken.events) {
-                stuck = shared.put(bulk, &taken.events, &mut refused).await.err();
+                stuck = shared.put(bulk, batch.attempt, &taken.events, &mut refused).await.err();
                 if stuck.is_some() {
                     break;
                 }
@@ -112,6 +112,9 @@ impl Deliver for Delivering {
     }
 }
 
+/// A batch of nothing but documents that the cluster breaks on is handed over this often before they are given up.
+const ATTEMPTS_OF_BROKEN_MAX: u32 = 10;
+
 /// Documents that are not stored, from this record on.
 struct Stuck {
     from: SequenceNumber,
@@ -124,6 +127,8 @@ struct Attempt {
     bulk: Bulk,
     /// How often the cluster was too busy for them.
     busy: u32,
+    /// Whether it took others of the same request: then it is these documents that it cannot deal with.
+    others_passed: bool,
 }
 
 impl Shared {
@@ -131,12 +136,13 @@ impl Shared {
     async fn put(
         &self,
         bulk: Bulk,
+        attempt: u32,
         events: &[TakenEvent],
         rejected: &mut Vec<RejectedRecord>,
     ) -> Result<(), Stuck> {
         // The last one has the earliest events: what is cut or comes again goes on top.
-        let mut waiting = vec![Attempt { bulk, busy: 0 }];
-        while let Some(Attempt { bulk, busy }) = waiting.pop() {
+        let mut waiting = vec![Attempt { bulk, busy: 0, others_passed: false }];
+        while let Some(Attempt { bulk, busy, others_passed }) = waiting.pop() {
             let verdicts = match self.send(&bulk).await {
                 Ok(Answer::AllStored) => {
                     self.meters.stored.increment(bulk.len() as u64);
@@ -145,8 +151,8 @@ impl Shared {
                 Ok(Answer::Each(verdicts)) => verdicts,
                 Err(SendError::Refused(_)) if bulk.len() > 1 => {
                     let (first, second) = bulk.halves();
-                    waiting.push(Attempt { bulk: second, busy });
-                    waiting.push(Attempt { bulk: first, busy });
+                    waiting.push(Attempt { bulk: second, busy, others_passed });
+                    waiting.push(Attempt { bulk: first, busy, others_passed });
                     continue;
                 }
                 Err(SendError::Refused(reason)) => vec![Verdict::Refused(reason)],
@@ -159,14 +165,19 @@ impl Shared {
             if left.positions.is_empty() {
                 continue;
             }
+            let others_passed = others_passed || left.positions.len() < bulk.len();
             let bulk = bulk.only(&left.positions);
             let first = &events[bulk.event(0)];
             if busy == self.settings.busy_retries {
+                if !left.busy && (others_passed || attempt >= ATTEMPTS_OF_BROKEN_MAX) {
+                    self.refuse(&bulk, &left.reason, events, rejected);
+                    continue;
+                }
                 return Err(left.stuck(first.sequence_number, self.cluster.shown()));
             }
             self.meters.retried.increment(bulk.len() as u64);
             tokio::time::sleep(pause(first.sequence_number, busy)).await;
-            waiting.push(Attempt { bulk, busy: busy + 1 });
+            waiting.push(Attempt { bulk, busy: busy + 1, others_passed });
         }
         Ok(())
     }
@@ -177,6 +188,21 @@ impl Shared {
         let took = self.clock.monotonic().saturating_sub(started);
         self.meters.request.record(took.as_secs_f64());
         answer
+    }
+
+    /// Gives up documents that the cluster breaks on.
+    fn refuse(
+        &self,
+        bulk: &Bulk,
+        reason: &str,
+        events: &[TakenEvent],
+        rejected: &mut Vec<RejectedRecord>,
+    ) {
+        self.meters.refused.increment(bulk.len() as u64);
+        rejected.extend((0..bulk.len()).map(|position| {
+            let detail = format!("{reason}, again and again");
+            events[bulk.event(position)].rejected(REFUSED_BY_ELASTICSEARCH, detail)
+        }));
     }
 
     /// Counts what is stored, rejects what is refused, and gives back what has to be sent again.
