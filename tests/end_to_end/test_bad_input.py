@@ -23,7 +23,7 @@ from urllib.parse import quote
 import pytest
 from aws_kinesis_agg.aggregator import messages_pb2
 
-from baikonur_server import Baikonur, Folder, failed_records, put_all, read_stream
+from baikonur_server import Baikonur, Folder, put_all, read_stream
 from parts.fluent_receiver import FluentReceiver
 from parts.s3_server import REGION
 from parts.waiting import eventually

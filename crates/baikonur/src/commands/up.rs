@@ -114,7 +114,8 @@ Type next, in another terminal:
   find {data}/archive -name '*.gz' | xargs zcat        (after five seconds)
 
 With the AWS CLI or an SDK:
-  export AWS_ENDPOINT_URL_KINESIS={endpoint} AWS_REGION={region} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  export AWS_ENDPOINT_URL_KINESIS={endpoint} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  export AWS_REGION={region} AWS_DEFAULT_REGION={region}
   aws kinesis list-streams
 
 Ctrl-C drains and stops.
