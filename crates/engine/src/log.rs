@@ -147,7 +147,10 @@ pub(crate) fn create(
     frames.add(Kind::Snapshot, snapshot);
     frames.add(Kind::Commit, |body| Commit { group, start: 0, clean: false }.write(body));
     let (file, _) = disk.open(&segment::name(number), OpenMode::New)?;
-    file.write_at(&frames.bytes, 0)?;
-    file.sync()?;
+    if let Err(error) = file.write_at(&frames.bytes, 0).and_then(|()| file.sync()) {
+        // Its removal may be undone by power loss: a whole snapshot that came back would be taken for the newest state.
+        file.truncate(0)?;
+        return Err(error);
+    }
     Ok((file, frames.end()))
 }
