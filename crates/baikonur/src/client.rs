@@ -16,8 +16,16 @@ pub(crate) struct Client {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// Nobody answered, or not in time.
+    /// Nobody listens.
     #[error("no answer from {endpoint}: {what}; is `baikonur up` running there?")]
+    NotThere {
+        /// Where.
+        endpoint: Url,
+        /// What went wrong.
+        what: String,
+    },
+    /// A connection broke, or there was no answer in time.
+    #[error("no answer from {endpoint}: {what}")]
     Unreachable {
         /// Where.
         endpoint: Url,
@@ -50,7 +58,7 @@ impl CallError {
     /// Whether the same call may succeed later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::NotThere { .. } => true,
             Self::Refused { code, .. } => matches!(
                 code.as_str(),
                 "ProvisionedThroughputExceededException"
@@ -100,9 +108,12 @@ impl Client {
         operation: &'static str,
         body: impl Into<reqwest::Body>,
     ) -> Result<T, CallError> {
-        let unreachable = |error: reqwest::Error| CallError::Unreachable {
-            endpoint: self.endpoint.clone(),
-            what: innermost(&error),
+        let unreachable = |error: reqwest::Error| {
+            let (endpoint, what) = (self.endpoint.clone(), innermost(&error));
+            match error.is_connect() {
+                true => CallError::NotThere { endpoint, what },
+                false => CallError::Unreachable { endpoint, what },
+            }
         };
         let answer = self
             .http

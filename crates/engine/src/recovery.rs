@@ -32,7 +32,7 @@ use crate::snapshot::{Snapshot, Tips};
 pub struct RecoveryReport {
     /// Segments in the log.
     pub segments: usize,
-    /// Whether the store had been closed; false after a crash, and in a new store.
+    /// Whether the store had been closed, or is new; false after a crash.
     pub closed_cleanly: bool,
     /// A tail that was cut off: file, offset, bytes. It was never acknowledged, or, with
     /// [`Durability::OsBuffer`], lost with the machine's memory.
@@ -254,8 +254,9 @@ fn add_sealed(
 /// A log with its first segment.
 fn begin(disk: &Arc<dyn Disk>, catalog: &Catalog, durability: Durability) -> io::Result<Recovered> {
     let (mut tips, notes) = (Tips::new(), Notes::new());
-    let mut report = RecoveryReport { segments: 1, ..RecoveryReport::default() };
     let jump = if catalog.streams.is_empty() { 0 } else { COUNTER_JUMP };
+    let closed_cleanly = jump == 0;
+    let mut report = RecoveryReport { segments: 1, closed_cleanly, ..RecoveryReport::default() };
     if jump > 0 {
         // The catalog outlived the log: somebody removed the segments.
         report.damaged.push(format!("{LOG_FOLDER} holds no segment: all records are gone"));

@@ -102,7 +102,10 @@ impl Mapping {
             tokio::select! {
                 Some(result) = shards.tasks.join_next_with_id() => {
                     if shards.stopped(result) != Some(Finish::ShardEnd) {
-                        tokio::time::sleep(RESTART).await;
+                        tokio::select! {
+                            () = tokio::time::sleep(RESTART) => {}
+                            () = driver::draining(&mut drain) => {}
+                        }
                     }
                 }
                 () = tokio::time::sleep(DISCOVERY) => {}

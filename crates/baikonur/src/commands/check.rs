@@ -1,7 +1,9 @@
 //! `baikonur check`: every mistake in a configuration, with its line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use anyhow::Context;
 
 use crate::config::{Config, DEFAULT, Mistakes, Overrides};
 
@@ -10,7 +12,7 @@ use crate::config::{Config, DEFAULT, Mistakes, Overrides};
 /// Nothing is started or contacted. The exit status is 0 when the file can be run, 1 when it has mistakes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
-    /// The file. Without one the built-in configuration is checked.
+    /// The file; `-` is the standard input. Without one the built-in configuration is checked.
     #[arg(value_name = "CONFIG")]
     file: Option<PathBuf>,
     /// Print the built-in configuration, to start a file of your own from.
@@ -26,6 +28,11 @@ impl Check {
         }
         let overrides = Overrides::of_environment();
         let read = match &self.file {
+            Some(file) if *file == Path::new("-") => {
+                let text = std::io::read_to_string(std::io::stdin())
+                    .context("cannot read the standard input")?;
+                Config::read("-", &text, &overrides).map_err(Into::into)
+            }
             Some(file) => Config::load(file, &overrides),
             None => Ok(Config::read("(built-in)", DEFAULT, &overrides)?),
         };

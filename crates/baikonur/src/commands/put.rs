@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -103,10 +104,12 @@ impl Put {
             let files = or_standard_input(self.files);
             move || read(&files, key, &progress, &calls)
         });
+        let answered = Arc::new(AtomicBool::new(false));
         let mut senders = JoinSet::new();
         for _ in 0..at_once {
             let sender = Sender {
                 client: client.clone(),
+                answered: Arc::clone(&answered),
                 stream: self.stream.clone(),
                 progress: progress.clone(),
                 clock,
@@ -225,6 +228,8 @@ fn read(
 
 struct Sender {
     client: Client,
+    /// Whether the server has answered any of the senders.
+    answered: Arc<AtomicBool>,
     stream: StreamName,
     progress: ProgressBar,
     clock: SystemClock,
@@ -254,6 +259,7 @@ impl Sender {
             let answer = self.client.call("PutRecords", self.body(&records)).await;
             let failure = match answer {
                 Ok(PutRecordsAnswer { records: answers }) => {
+                    self.answered.store(true, Ordering::Relaxed);
                     let mut failure = None;
                     let mut left = Vec::new();
                     for (record, answer) in records.into_iter().zip(answers) {
@@ -266,6 +272,12 @@ impl Sender {
                     let Some(failure) = failure else { return Ok(repeated) };
                     records = left;
                     anyhow::anyhow!(failure)
+                }
+                // A server that is not there at the beginning will not come; one that was there restarts.
+                Err(error @ CallError::NotThere { .. })
+                    if !self.answered.load(Ordering::Relaxed) =>
+                {
+                    return Err(error.into());
                 }
                 Err(error) if error.may_pass() => error.into(),
                 Err(error) => return Err(explained(error, &self.stream)),

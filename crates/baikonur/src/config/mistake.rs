@@ -14,6 +14,17 @@ pub(crate) struct Mistake {
     pub(crate) message: String,
 }
 
+impl Mistake {
+    /// Whether both begin on the same line of `text`.
+    pub(super) fn is_on_the_line_of(&self, other: &Self, text: &str) -> bool {
+        let line = |mistake: &Self| {
+            let before = text.get(..mistake.span.as_ref()?.start)?;
+            Some(before.matches('\n').count())
+        };
+        line(self).is_some_and(|own| line(other) == Some(own))
+    }
+}
+
 /// All mistakes of one file, in the order of their lines.
 #[derive(Debug)]
 pub(crate) struct Mistakes {

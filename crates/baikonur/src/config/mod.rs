@@ -103,9 +103,10 @@ impl Config {
 fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Option<Config> {
     let mut document = Document::parse(text, overrides, mistakes)?;
     let server = server::read(document.section("server"), overrides, mistakes);
-    if let Some(server) = &server {
-        document.substitute(&server.data, &overrides.environment, mistakes);
-    }
+    // Also where the server's own section has a mistake: those of the others are told beside it.
+    let data = server.as_ref().map_or_else(server::default_data, |server| server.data.clone());
+    let mut unset = Vec::new();
+    document.substitute(&data, &overrides.environment, &mut unset);
     let streams = document.named_sections("streams", mistakes);
     let streams: Vec<_> =
         streams.into_iter().filter_map(|section| read_stream(section, mistakes)).collect();
@@ -115,6 +116,9 @@ fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Optio
         modules.into_iter().filter_map(|section| module::read(section, &names, mistakes)).collect();
     document.refuse_the_rest(mistakes);
     module::refuse_circles(&modules, mistakes);
+    // What else is wrong with a text that is not known is not known either.
+    mistakes.retain(|mistake| !unset.iter().any(|unset| unset.is_on_the_line_of(mistake, text)));
+    mistakes.append(&mut unset);
     Some(Config { server: server?, streams, modules })
 }
 

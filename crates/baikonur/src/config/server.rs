@@ -37,10 +37,15 @@ struct ServerKeys {
 impl Default for ServerKeys {
     fn default() -> Self {
         let ServerSettings { listen, region, account, .. } = ServerSettings::default();
-        let data = PathBuf::from("./baikonur-data");
+        let data = default_data();
         let durability = DurabilityKey::Fsync;
         Self { listen, data, region, account, durability, drain_seconds: 30 }
     }
+}
+
+/// Where data lies when nothing else is said.
+pub(super) fn default_data() -> PathBuf {
+    PathBuf::from("./baikonur-data")
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
