@@ -115,31 +115,42 @@ pub fn chunks(settings: &Settings, shard: &ShardAddress, events: &[TakenEvent]) 
 #[derive(Default)]
 struct OpenChunks {
     places: HashMap<Box<[u8]>, usize>,
-    /// Of the type looked up last: whether the name is a record's own, and the name.
+    /// Reused for every look-up: whether the name is a record's own, and the name.
     key: Vec<u8>,
-    /// That type and its chunk: logs of one type come in rows.
-    last: Option<(LogType, usize)>,
+    /// The first few types and their chunks: most batches have no more, and comparing is faster than hashing.
+    first: Vec<(LogType, usize)>,
 }
+
+/// Types that are compared before they are hashed.
+const COMPARED_MAX: usize = 8;
 
 impl OpenChunks {
     fn of_type(&mut self, event: &LogEvent) -> Option<usize> {
-        if let Some((log_type, place)) = &self.last
-            && *log_type == event.log_type
-        {
+        let known = self.first.iter().find(|(log_type, _)| *log_type == event.log_type);
+        if let Some((_, place)) = known {
             return Some(*place);
         }
+        self.set_key(event);
+        self.places.get(self.key.as_slice()).copied()
+    }
+
+    fn set_key(&mut self, event: &LogEvent) {
         self.key.clear();
         // A record may spell the name that another gets for what it lacks; their tags differ.
         self.key.push(u8::from(event.log_type.problem().is_some()));
         self.key.extend_from_slice(event.log_type.name().as_bytes());
-        let place = self.places.get(self.key.as_slice()).copied();
-        self.last = place.map(|place| (event.log_type.clone(), place));
-        place
     }
 
-    /// Further events of the type just looked up go into this chunk.
+    /// Further events of this event's type go into this chunk.
     fn begin(&mut self, event: &LogEvent, place: usize) {
-        self.last = Some((event.log_type.clone(), place));
+        if let Some(known) = self.first.iter_mut().find(|known| known.0 == event.log_type) {
+            known.1 = place;
+            return;
+        }
+        if self.first.len() < COMPARED_MAX {
+            return self.first.push((event.log_type.clone(), place));
+        }
+        self.set_key(event);
         match self.places.get_mut(self.key.as_slice()) {
             Some(open) => *open = place,
             None => drop(self.places.insert(self.key.as_slice().into(), place)),
