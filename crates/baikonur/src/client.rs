@@ -6,6 +6,26 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+/// The flag of all commands that talk to a server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Endpoint {
+    /// The Kinesis API.
+    #[arg(
+        long,
+        env = "AWS_ENDPOINT_URL_KINESIS",
+        default_value = "http://127.0.0.1:4567",
+        value_name = "URL"
+    )]
+    endpoint: Url,
+}
+
+impl Endpoint {
+    /// A client of it.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        Client::new(self.endpoint.clone())
+    }
+}
+
 /// An endpoint that speaks the Kinesis API and does not verify signatures, as `baikonur up` serves it.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -93,7 +113,7 @@ const UNSIGNED: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kin
 
 impl Client {
     /// A client of `endpoint`.
-    pub(crate) fn new(endpoint: Url) -> anyhow::Result<Self> {
+    fn new(endpoint: Url) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)

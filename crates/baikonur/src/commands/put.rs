@@ -12,14 +12,13 @@ use anyhow::Context;
 use baikonur_stream::{Clock, StreamName, SystemClock};
 use bytes::Bytes;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use reqwest::Url;
 use serde::Deserialize;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use super::lines::{Line, Lines, or_standard_input};
 use super::summary::{count, rate, table};
-use crate::client::{CallError, Client};
+use crate::client::{CallError, Client, Endpoint};
 
 /// Send lines to a stream, each as a record.
 ///
@@ -35,14 +34,8 @@ pub(super) struct Put {
     /// own, and they spread over all shards.
     #[arg(long, value_name = "KEY")]
     partition_key: Option<String>,
-    /// The Kinesis API.
-    #[arg(
-        long,
-        env = "AWS_ENDPOINT_URL_KINESIS",
-        default_value = "http://127.0.0.1:4567",
-        value_name = "URL"
-    )]
-    endpoint: Url,
+    #[command(flatten)]
+    server: Endpoint,
 }
 
 /// Records of a call (API reference, `PutRecords`).
@@ -94,7 +87,7 @@ impl Put {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let clock = SystemClock::new();
         let started = clock.monotonic();
-        let client = Client::new(self.endpoint)?;
+        let client = self.server.client()?;
         let progress = progress(&self.files);
         let (calls, receiver) = mpsc::channel(2 * CALLS_MAX);
         let receiver = Arc::new(Mutex::new(receiver));

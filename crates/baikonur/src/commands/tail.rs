@@ -10,13 +10,12 @@ use anyhow::Context;
 use baikonur_record::{EventTime, Limits, for_each_payload, parse_timestamp};
 use baikonur_stream::{Clock, StreamName, SystemClock};
 use bytes::Bytes;
-use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::client::Client;
+use crate::client::{Client, Endpoint};
 
 /// Follow a stream: print what arrives, a line each.
 ///
@@ -35,14 +34,8 @@ pub(super) struct Tail {
     /// Print each record as it is in the stream, with shard, sequence number, arrival and key, as a JSON object.
     #[arg(long)]
     json: bool,
-    /// The Kinesis API.
-    #[arg(
-        long,
-        env = "AWS_ENDPOINT_URL_KINESIS",
-        default_value = "http://127.0.0.1:4567",
-        value_name = "URL"
-    )]
-    endpoint: Url,
+    #[command(flatten)]
+    server: Endpoint,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -124,7 +117,7 @@ const ERRORS_MAX: u32 = 30;
 
 impl Tail {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let client = Client::new(self.endpoint.clone())?;
+        let client = self.server.client()?;
         let shards = list_shards(&client, &self.stream).await?;
         let (news, mut arriving) = mpsc::channel(16);
         let mut tasks = JoinSet::new();
