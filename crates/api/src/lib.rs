@@ -20,7 +20,7 @@ use std::sync::Arc;
 use baikonur_stream::{Administer, Clock, Read, Write};
 
 pub use in_process::InProcess;
-pub use server::{NoPages, Page, Pages, ServeError, Server, ServerSettings, serve};
+pub use server::{NoPages, Page, Pages, ServeError, Server, ServerSettings};
 
 /// The streams that are served.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use baikonur_stream::{StartingPosition, Timestamp};
+use baikonur_stream::StartingPosition;
 
 /// How a mapping forms batches and what it does with failures.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,8 +58,6 @@ pub enum Start {
     TrimHorizon,
     /// With records that arrive after the mapping was first started.
     Latest,
-    /// With records that arrived at this moment or later.
-    AtTimestamp(Timestamp),
 }
 
 impl From<Start> for StartingPosition {
@@ -67,7 +65,6 @@ impl From<Start> for StartingPosition {
         match start {
             Start::TrimHorizon => Self::TrimHorizon,
             Start::Latest => Self::Latest,
-            Start::AtTimestamp(at) => Self::AtTimestamp(at),
         }
     }
 }

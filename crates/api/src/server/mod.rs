@@ -56,17 +56,6 @@ pub struct Server {
     address: SocketAddr,
 }
 
-/// Binds and runs in one go.
-pub async fn serve(
-    settings: ServerSettings,
-    streams: Streams,
-    pages: Arc<dyn Pages>,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
-    Server::bind(settings).await?.run(streams, pages, shutdown).await;
-    Ok(())
-}
-
 /// Pause after a connection could not be accepted, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -1,4 +1,4 @@
-//! What of one Kinesis record could not be decoded, in bounded memory.
+//! What of one Kinesis record could not be decoded, or is refused by a destination, in bounded memory.
 //!
 //! A record of a few kB may decompress to MiBs of text that is no JSON, or hold 100,000 messages that are none. Each is
 //! rejected on its own as long as together they stay in proportion to the record; above that the record is rejected
