@@ -52,7 +52,8 @@ java21_home() {
 # What a part is made from: when this changes, it is installed anew.
 recipe() {
     case $1 in
-        python) python3 --version; cat "$here/requirements.txt" ;;
+        # The scripts of a virtual environment know where it stands: in a moved checkout it is made anew.
+        python) python3 --version; echo "$parts"; cat "$here/requirements.txt" ;;
         s3) echo "$MINIO_VERSION" ;;
         versitygw) echo "$VERSITYGW_VERSION" ;;
         opensearch) java21_home || true; cat "$here/opensearch/pom.xml" "$here"/opensearch/src/main/java/*.java ;;
