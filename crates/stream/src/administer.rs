@@ -1,31 +1,15 @@
-//! Administering: streams made, described, retained and deleted.
+//! Administering: streams made, described, changed, resharded and deleted.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
-use crate::{Shard, StreamName, Timestamp};
-
-/// How long records are kept, in hours: 24 to 8760 (quotas page, "Data retention period").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RetentionHours(u32);
-
-impl RetentionHours {
-    /// The shortest period, also the default.
-    pub const MIN: Self = Self(24);
-    /// The longest period: 365 days.
-    pub const MAX: Self = Self(8760);
-
-    /// The period of `hours`, none outside the range.
-    pub fn new(hours: u32) -> Option<Self> {
-        (Self::MIN.0..=Self::MAX.0).contains(&hours).then_some(Self(hours))
-    }
-
-    /// The period in hours.
-    pub const fn hours(self) -> u32 {
-        self.0
-    }
-}
+use crate::{
+    BillingCommitment, HashKey, RecordDistribution, RegisteredConsumers, RetentionHours, Shard,
+    ShardAddress, ShardId, ShardLevelMetric, StreamMode, StreamName, StreamOwner, StreamProperties,
+    Tags, Timestamp,
+};
 
 /// Where a stream is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +31,11 @@ pub struct CreateStream {
     pub name: StreamName,
     /// How many shards it starts with, at least 1.
     pub shard_count: u32,
-    /// How long it keeps records.
-    pub retention: RetentionHours,
+    /// Everything else.
+    pub properties: StreamProperties,
 }
 
-/// A stream as it stands.
+/// A stream as it stands. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamDescription {
     /// Its name.
@@ -60,10 +44,113 @@ pub struct StreamDescription {
     pub status: StreamStatus,
     /// When it was made.
     pub created: Timestamp,
-    /// How long it keeps records.
-    pub retention: RetentionHours,
+    /// What is set for it.
+    pub properties: Arc<StreamProperties>,
     /// Its shards, open and closed, by ascending id.
-    pub shards: Vec<Shard>,
+    pub shards: Arc<[Shard]>,
+    /// Its consumers with enhanced fan-out.
+    pub consumers: Arc<RegisteredConsumers>,
+}
+
+impl StreamDescription {
+    /// The shards that take records.
+    pub fn open_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter(|shard| shard.ending_sequence_number.is_none())
+    }
+}
+
+/// A step that changes the shards of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reshard {
+    /// One into two.
+    Split {
+        /// The shard.
+        shard: ShardId,
+        /// The lowest hash key of the upper child (`NewStartingHashKey`): above the shard's lowest
+        /// plus one, below its highest.
+        at: HashKey,
+    },
+    /// Two into one.
+    Merge {
+        /// The lower one.
+        shard: ShardId,
+        /// The one that lies directly above it.
+        adjacent: ShardId,
+    },
+}
+
+/// Something that has tags and a policy: a stream, or one of its consumers.
+pub type ConsumerOrStream = Option<String>;
+
+/// What can be changed of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamChange {
+    /// Keep records longer. The period in force is a success.
+    IncreaseRetention(RetentionHours),
+    /// Keep records shorter. The period in force is a success.
+    DecreaseRetention(RetentionHours),
+    /// Split or merge shards, as their owner wants; refused for on-demand streams.
+    Reshard(Reshard),
+    /// Split and merge until there are `target` shards of equal width; refused for on-demand
+    /// streams, above double and below half of the open shards.
+    UpdateShardCount {
+        /// How many shards there shall be.
+        target: u32,
+    },
+    /// Split and merge as the load wants it; refused for streams that are not on demand.
+    FollowLoad(Vec<Reshard>),
+    /// Who decides how many shards there are.
+    Mode {
+        /// From now on.
+        mode: StreamMode,
+        /// Throughput in MiB/s to be ready for; on-demand streams only.
+        warm_throughput_mibps: Option<u32>,
+    },
+    /// The throughput in MiB/s that an on-demand stream is to be ready for.
+    WarmThroughput(u32),
+    /// The largest record in KiB.
+    RecordKibMax(u32),
+    /// How records find their shard.
+    Distribution(RecordDistribution),
+    /// The KMS key, none to switch encryption off.
+    EncryptionKey(Option<String>),
+    /// Keep these metrics per shard, too.
+    EnableMetrics(BTreeSet<ShardLevelMetric>),
+    /// Keep these metrics per shard no more.
+    DisableMetrics(BTreeSet<ShardLevelMetric>),
+    /// Add tags to the stream or to a consumer, or replace their values.
+    AddTags(ConsumerOrStream, Tags),
+    /// Remove tags from the stream or from a consumer; unknown keys are ignored.
+    RemoveTags(ConsumerOrStream, Vec<String>),
+    /// Set or remove the policy of the stream or of a consumer.
+    Policy(ConsumerOrStream, Option<String>),
+    /// Register a consumer with enhanced fan-out.
+    RegisterConsumer {
+        /// Its name, 1 to 128 characters of `[a-zA-Z0-9_.-]`.
+        name: String,
+        /// Its tags.
+        tags: Tags,
+    },
+    /// Forget a consumer.
+    DeregisterConsumer {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Records and bytes that went through a shard since the store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardUsage {
+    /// The shard.
+    pub shard: ShardId,
+    /// Records put.
+    pub records_in: u64,
+    /// Bytes put, payloads and partition keys.
+    pub bytes_in: u64,
+    /// Records read.
+    pub records_out: u64,
+    /// Bytes read.
+    pub bytes_out: u64,
 }
 
 /// Why a stream could not be administered. Nothing was changed.
@@ -101,6 +188,87 @@ pub enum AdministerError {
         /// Hours in force.
         present: u32,
     },
+    /// The stream has no such shard.
+    #[error("shard {0} does not exist")]
+    ShardNotFound(ShardAddress),
+    /// The shard was split or merged before.
+    #[error("shard {0} is closed")]
+    ShardClosed(ShardAddress),
+    /// A split must leave two hash keys below and above.
+    #[error("hash key {at} does not split shard {shard}, {start} to {end}, in two")]
+    SplitPoint {
+        /// The shard.
+        shard: ShardAddress,
+        /// The key asked for.
+        at: HashKey,
+        /// The shard's lowest.
+        start: HashKey,
+        /// The shard's highest.
+        end: HashKey,
+    },
+    /// The second shard does not lie directly above the first.
+    #[error("shards {shard} and {adjacent} of stream {stream} are not adjacent")]
+    NotAdjacent {
+        /// The stream.
+        stream: StreamName,
+        /// The lower one, as asked for.
+        shard: ShardId,
+        /// The upper one, as asked for.
+        adjacent: ShardId,
+    },
+    /// More than double the open shards.
+    #[error("{target} shards are more than double of {open}")]
+    AboveDouble {
+        /// Open shards.
+        open: u32,
+        /// Shards asked for.
+        target: u32,
+    },
+    /// Less than half of the open shards.
+    #[error("{target} shards are less than half of {open}")]
+    BelowHalf {
+        /// Open shards.
+        open: u32,
+        /// Shards asked for.
+        target: u32,
+    },
+    /// Only possible for a provisioned stream.
+    #[error("stream {0} is in on-demand mode")]
+    OnDemand(StreamName),
+    /// Only possible for an on-demand stream.
+    #[error("stream {0} is not in on-demand mode")]
+    Provisioned(StreamName),
+    /// More tags than a resource may have.
+    #[error("a resource has at most {TAGS_MAX} tags", TAGS_MAX = crate::TAGS_MAX)]
+    TooManyTags,
+    /// The stream has no such consumer.
+    #[error("stream {stream} has no consumer {consumer}")]
+    ConsumerNotFound {
+        /// The stream.
+        stream: StreamName,
+        /// The name.
+        consumer: String,
+    },
+    /// The stream has a consumer of this name.
+    #[error("stream {stream} has a consumer {consumer} already")]
+    ConsumerExists {
+        /// The stream.
+        stream: StreamName,
+        /// The name.
+        consumer: String,
+    },
+    /// More consumers than a stream may have.
+    #[error("a stream has at most {limit} consumers")]
+    ConsumerLimit {
+        /// The most.
+        limit: usize,
+    },
+    /// A stream with consumers is deleted only together with them.
+    #[error("stream {0} has consumers")]
+    HasConsumers(StreamName),
+    /// There is no policy that could be removed.
+    #[error("there is no policy")]
+    NoPolicy,
     /// The store cannot take the change now.
     #[error("the store cannot be changed: {0}")]
     Unavailable(String),
@@ -112,29 +280,39 @@ pub trait Administer: Send + Sync + 'static {
     /// Makes a stream.
     async fn create_stream(&self, request: CreateStream) -> Result<(), AdministerError>;
 
-    /// Deletes a stream and what it holds.
-    async fn delete_stream(&self, name: &StreamName) -> Result<(), AdministerError>;
+    /// Deletes a stream and what it holds; one with consumers only if `with_consumers` is set.
+    async fn delete_stream(
+        &self,
+        name: &StreamName,
+        with_consumers: bool,
+    ) -> Result<(), AdministerError>;
 
-    /// The names of all streams, sorted.
-    async fn list_streams(&self) -> Result<Vec<StreamName>, AdministerError>;
+    /// The names of all streams of an owner, sorted.
+    async fn list_streams(&self, owner: &StreamOwner) -> Result<Vec<StreamName>, AdministerError>;
 
-    /// One stream with its shards.
+    /// One stream with its shards and consumers.
     async fn describe_stream(
         &self,
         name: &StreamName,
     ) -> Result<StreamDescription, AdministerError>;
 
-    /// Keeps records longer. The period in force is a success.
-    async fn increase_retention(
+    /// Changes a stream; gives it as it stands then.
+    async fn change_stream(
         &self,
         name: &StreamName,
-        to: RetentionHours,
-    ) -> Result<(), AdministerError>;
+        change: StreamChange,
+    ) -> Result<StreamDescription, AdministerError>;
 
-    /// Keeps records shorter. The period in force is a success.
-    async fn decrease_retention(
+    /// What went through the open shards of a stream.
+    async fn usage(&self, name: &StreamName) -> Result<Vec<ShardUsage>, AdministerError>;
+
+    /// What an owner has agreed to.
+    async fn commitment(&self, owner: &StreamOwner) -> Result<BillingCommitment, AdministerError>;
+
+    /// Replaces what an owner has agreed to.
+    async fn commit_to(
         &self,
-        name: &StreamName,
-        to: RetentionHours,
+        owner: &StreamOwner,
+        commitment: BillingCommitment,
     ) -> Result<(), AdministerError>;
 }

@@ -11,6 +11,7 @@ mod hash_key;
 mod keep;
 mod names;
 mod progress;
+mod properties;
 mod read;
 mod record;
 mod sequence_number;
@@ -18,7 +19,8 @@ mod shard;
 mod write;
 
 pub use administer::{
-    Administer, AdministerError, CreateStream, RetentionHours, StreamDescription, StreamStatus,
+    Administer, AdministerError, ConsumerOrStream, CreateStream, Reshard, ShardUsage, StreamChange,
+    StreamDescription, StreamStatus,
 };
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use deliver::{
@@ -26,8 +28,14 @@ pub use deliver::{
 };
 pub use hash_key::{HashKey, HashKeyRange, InvalidHashKey};
 pub use keep::{FailedBatch, FailedRecord, FailedStore, KeepError};
-pub use names::{ConsumerName, InvalidStreamName, ShardId, StreamName, UnknownShardId};
+pub use names::{
+    ConsumerName, InvalidStreamName, ShardId, StreamName, StreamOwner, UnknownShardId,
+};
 pub use progress::{Checkpoint, Intent, Progress, ProgressError, ShardProgress};
+pub use properties::{
+    BillingCommitment, RecordDistribution, RegisteredConsumer, RegisteredConsumers, RetentionHours,
+    ShardLevelMetric, StreamMode, StreamProperties, TAGS_MAX, Tags,
+};
 pub use read::{ChildShard, Cursor, Read, ReadError, ReadLimits, ReadPage, StartingPosition};
 pub use record::{PartitionKey, PartitionKeyError, Record};
 pub use sequence_number::{InvalidSequenceNumber, SequenceNumber};

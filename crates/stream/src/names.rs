@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A stream name: 1 to 128 characters of `[a-zA-Z0-9_.-]` (API model, `StreamName`).
+/// A stream name: 1 to 128 characters of `[a-zA-Z0-9_.-]` (API model, `StreamName`), in the account
+/// and region whose it is.
+///
+/// As text, a stream of the store's own account and region is its name alone; one of another is
+/// `account/region/name`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StreamName(Arc<str>);
@@ -16,19 +20,25 @@ pub struct StreamName(Arc<str>);
 #[error("{0:?} is not a stream name: 1 to 128 characters of a-z, A-Z, 0-9, '_', '.' and '-'")]
 pub struct InvalidStreamName(pub String);
 
+fn is_name(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    (1..=128).contains(&text.len()) && text.bytes().all(legal)
+}
+
 impl StreamName {
-    /// Checks `name` and keeps it.
+    /// A stream of the store's own account and region.
     pub fn new(name: &str) -> Result<Self, InvalidStreamName> {
-        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-        if name.is_empty() || name.len() > 128 || !name.bytes().all(legal) {
-            return Err(InvalidStreamName(name.to_owned()));
-        }
-        Ok(Self(name.into()))
+        if is_name(name) { Ok(Self(name.into())) } else { Err(InvalidStreamName(name.to_owned())) }
     }
 
-    /// The name as text.
+    /// The name, without account and region.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Whose stream it is.
+    pub fn owner(&self) -> StreamOwner {
+        StreamOwner(self.0.rsplit_once('/').map(|(owner, _)| owner.into()))
     }
 }
 
@@ -41,22 +51,78 @@ impl fmt::Display for StreamName {
 impl FromStr for StreamName {
     type Err = InvalidStreamName;
 
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::new(name)
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidStreamName(text.to_owned());
+        match text.rsplit_once('/') {
+            None => Self::new(text),
+            Some((owner, name)) => {
+                let (account, region) = owner.split_once('/').ok_or_else(invalid)?;
+                StreamOwner::other(account, region).ok_or_else(invalid)?.stream(name)
+            }
+        }
     }
 }
 
 impl TryFrom<String> for StreamName {
     type Error = InvalidStreamName;
 
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::new(&name)
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 
 impl From<StreamName> for String {
     fn from(name: StreamName) -> Self {
         name.0.as_ref().to_owned()
+    }
+}
+
+/// An account and region that streams belong to: the store's own, or another that shares the store
+/// and sees none of the others' streams.
+///
+/// As text, the store's own is empty, another is `account/region`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StreamOwner(Option<Arc<str>>);
+
+impl TryFrom<String> for StreamOwner {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.is_empty() {
+            return Ok(Self::OWN);
+        }
+        let other = text.split_once('/').and_then(|(account, region)| Self::other(account, region));
+        other.ok_or_else(|| format!("{text:?} is no account and region"))
+    }
+}
+
+impl From<StreamOwner> for String {
+    fn from(owner: StreamOwner) -> Self {
+        owner.0.map(|owner| owner.as_ref().to_owned()).unwrap_or_default()
+    }
+}
+
+impl StreamOwner {
+    /// The store's own account and region.
+    pub const OWN: Self = Self(None);
+
+    /// Another account (12 digits) and region (1 to 32 characters of `[a-z0-9-]`); none if it is
+    /// neither.
+    pub fn other(account: &str, region: &str) -> Option<Self> {
+        let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+        let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let is_region = (1..=32).contains(&region.len()) && region.bytes().all(legal);
+        (is_account && is_region).then(|| Self(Some(format!("{account}/{region}").into())))
+    }
+
+    /// The stream of this owner that is called `name`.
+    pub fn stream(&self, name: &str) -> Result<StreamName, InvalidStreamName> {
+        match &self.0 {
+            None => StreamName::new(name),
+            Some(owner) if is_name(name) => Ok(StreamName(format!("{owner}/{name}").into())),
+            Some(_) => Err(InvalidStreamName(name.to_owned())),
+        }
     }
 }
 
@@ -143,6 +209,20 @@ mod tests {
             assert!(text.parse::<ShardId>().is_err(), "{text}");
         }
         assert_eq!(ShardId::new(7).to_string(), "shardId-000000000007");
+    }
+
+    #[test]
+    fn streams_of_other_owners_are_other_streams() {
+        let owner = StreamOwner::other("123456789012", "eu-west-1").unwrap();
+        let (own, other) = (StreamName::new("s").unwrap(), owner.stream("s").unwrap());
+        assert_ne!(own, other);
+        assert_eq!((own.as_str(), other.as_str()), ("s", "s"));
+        assert_eq!((own.owner(), other.owner()), (StreamOwner::OWN, owner));
+        assert_eq!(other.to_string(), "123456789012/eu-west-1/s");
+        assert_eq!(other.to_string().parse(), Ok(other));
+        for text in ["1/eu-west-1/s", "123456789012//s", "123456789012/s", "/s", "a/b/c/d"] {
+            assert!(text.parse::<StreamName>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use crate::{HashKey, SequenceNumber, Timestamp};
 
-/// The producer's key: 1 to 256 Unicode characters. Its bytes are shared, not copied.
+/// The producer's key: 1 to 256 Unicode characters, or none at all, which only streams that place
+/// records themselves take (`RecordDistribution::Auto`). Its bytes are shared, not copied.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionKey(Bytes);
 
@@ -33,7 +34,15 @@ impl PartitionKey {
         Ok(Self(bytes))
     }
 
-    /// The key as text.
+    /// No key.
+    pub const ABSENT: Self = Self(Bytes::new());
+
+    /// Whether there is no key.
+    pub fn is_absent(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The key as text, empty if there is none.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("checked by new")
     }
