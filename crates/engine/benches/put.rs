@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use baikonur_engine::{Durability, Engine, EngineSettings};
 use baikonur_stream::{
-    Administer, CreateStream, PartitionKey, PutEntry, Read, ReadLimits, RetentionHours,
-    ShardAddress, ShardId, StartingPosition, StreamName, SystemClock, Write,
+    Administer, CreateStream, PartitionKey, PutEntry, Read, ReadLimits, ShardAddress, ShardId,
+    StartingPosition, StreamName, StreamProperties, SystemClock, Write,
 };
 use bytes::Bytes;
 
@@ -39,8 +39,11 @@ fn open(directory: &Path, durability: Durability) -> Engine {
 }
 
 async fn create(engine: &Engine) {
-    let request =
-        CreateStream { name: stream(), shard_count: SHARDS, retention: RetentionHours::MIN };
+    let request = CreateStream {
+        name: stream(),
+        shard_count: SHARDS,
+        properties: StreamProperties::default(),
+    };
     engine.create_stream(request).await.expect("a new stream");
 }
 

@@ -1,17 +1,25 @@
-//! The rules of making, retaining and deleting streams. Pure: from a catalog and a change to the
+//! The rules of making, changing and deleting streams. Pure: from a catalog and a change to the
 //! catalog after it.
 
-use baikonur_stream::{AdministerError, CreateStream, RetentionHours, StreamName, Timestamp};
+use std::sync::Arc;
+
+use baikonur_stream::{
+    AdministerError, BillingCommitment, ConsumerOrStream, CreateStream, RecordDistribution,
+    RegisteredConsumer, StreamChange, StreamMode, StreamName, StreamOwner, StreamProperties,
+    TAGS_MAX, Tags, Timestamp,
+};
 
 use crate::catalog::{Catalog, StoredStream};
+use crate::reshard::Resharding;
+use crate::settings::{CONSUMERS_MAX, CONSUMERS_MAX_COMMITTED};
 
 /// What an administrator asks for.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
     Create(CreateStream),
-    Delete(StreamName),
-    IncreaseRetention(StreamName, RetentionHours),
-    DecreaseRetention(StreamName, RetentionHours),
+    Delete { name: StreamName, with_consumers: bool },
+    Stream(StreamName, StreamChange),
+    Commit(StreamOwner, BillingCommitment),
 }
 
 /// The catalog after a change made at `now`; none if it is as it was.
@@ -23,27 +31,28 @@ pub(crate) fn changed(
 ) -> Result<Option<Catalog>, AdministerError> {
     let mut changed = catalog.clone();
     match change {
-        Change::Create(CreateStream { name, shard_count, retention }) => {
-            admit_stream(catalog, &name, shard_count, shard_limit)?;
-            changed.create(name, shard_count, retention, now);
+        Change::Create(request) => {
+            admit_stream(catalog, &request, shard_limit)?;
+            changed.create(request, now);
         }
-        Change::Delete(name) => {
-            present(catalog, &name)?;
+        Change::Delete { name, with_consumers } => {
+            if !with_consumers && !present(catalog, &name)?.consumers.is_empty() {
+                return Err(AdministerError::HasConsumers(name));
+            }
             changed.streams.remove(&name);
         }
-        Change::IncreaseRetention(name, to) => {
-            let (requested, present) = (to.hours(), present(catalog, &name)?.retention.hours());
-            if requested < present {
-                return Err(AdministerError::RetentionShorter { requested, present });
-            }
-            changed.retain(&name, to, now);
+        Change::Stream(name, change) => {
+            let stream = present(catalog, &name)?;
+            let committed = catalog.commitments.get(&name.owner());
+            let committed = committed.is_some_and(|c| c.started.is_some() && c.ended.is_none());
+            let subject = Subject { name: &name, stream, now, committed };
+            let (stream, created) = subject.after(change)?;
+            let more = stream.open_shards().saturating_sub(subject.stream.open_shards());
+            admit_shards(catalog, more as u32, shard_limit)?;
+            changed.replace(name, stream, created);
         }
-        Change::DecreaseRetention(name, to) => {
-            let (requested, present) = (to.hours(), present(catalog, &name)?.retention.hours());
-            if requested > present {
-                return Err(AdministerError::RetentionLonger { requested, present });
-            }
-            changed.retain(&name, to, now);
+        Change::Commit(owner, commitment) => {
+            changed.commitments.insert(owner, commitment);
         }
     }
     Ok((changed != *catalog).then_some(changed))
@@ -53,55 +62,249 @@ fn present<'a>(
     catalog: &'a Catalog,
     name: &StreamName,
 ) -> Result<&'a StoredStream, AdministerError> {
-    catalog.streams.get(name).ok_or_else(|| AdministerError::StreamNotFound(name.clone()))
+    let stream = catalog.streams.get(name).map(|stream| &**stream);
+    stream.ok_or_else(|| AdministerError::StreamNotFound(name.clone()))
 }
 
 fn admit_stream(
     catalog: &Catalog,
-    name: &StreamName,
-    requested: u32,
+    request: &CreateStream,
     limit: u32,
 ) -> Result<(), AdministerError> {
-    if catalog.streams.contains_key(name) {
-        return Err(AdministerError::StreamExists(name.clone()));
+    if catalog.streams.contains_key(&request.name) {
+        return Err(AdministerError::StreamExists(request.name.clone()));
     }
-    if requested == 0 {
+    if request.shard_count == 0 {
         return Err(AdministerError::Unavailable("a stream has at least one shard".to_owned()));
     }
+    admit_tags(&request.properties.tags)?;
+    admit_shards(catalog, request.shard_count, limit)
+}
+
+fn admit_shards(catalog: &Catalog, requested: u32, limit: u32) -> Result<(), AdministerError> {
     let open = catalog.open_shards();
-    if requested > limit.saturating_sub(open) {
-        return Err(AdministerError::ShardLimit { requested, open, limit });
+    match requested > 0 && requested > limit.saturating_sub(open) {
+        true => Err(AdministerError::ShardLimit { requested, open, limit }),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+fn admit_tags(tags: &Tags) -> Result<(), AdministerError> {
+    if tags.len() > TAGS_MAX { Err(AdministerError::TooManyTags) } else { Ok(()) }
+}
+
+/// A stream that is to be changed.
+struct Subject<'a> {
+    name: &'a StreamName,
+    stream: &'a StoredStream,
+    now: Timestamp,
+    /// Its owner has agreed to a minimum throughput.
+    committed: bool,
+}
+
+impl Subject<'_> {
+    /// The stream after a change, and the second in which it got new shards.
+    fn after(&self, change: StreamChange) -> Result<(StoredStream, Option<u64>), AdministerError> {
+        let properties = &self.stream.properties;
+        let changed = match change {
+            StreamChange::Reshard(step) => {
+                self.must_be(StreamMode::Provisioned)?;
+                return self.reshard(|resharding| resharding.step(step));
+            }
+            StreamChange::UpdateShardCount { target } => {
+                self.must_be(StreamMode::Provisioned)?;
+                let open = self.stream.open_shards() as u32;
+                if target > open.saturating_mul(2) {
+                    return Err(AdministerError::AboveDouble { open, target });
+                }
+                if target < open.div_ceil(2) || target == 0 {
+                    return Err(AdministerError::BelowHalf { open, target });
+                }
+                return self.reshard(|resharding| {
+                    resharding.evenly(target);
+                    Ok(())
+                });
+            }
+            StreamChange::FollowLoad(steps) => {
+                self.must_be(StreamMode::OnDemand)?;
+                return self.reshard(|resharding| {
+                    steps.iter().try_for_each(|step| resharding.step(*step))
+                });
+            }
+            StreamChange::WarmThroughput(mibps) => {
+                self.must_be(StreamMode::OnDemand)?;
+                return self.warm(StreamMode::OnDemand, Some(mibps));
+            }
+            StreamChange::Mode { mode, warm_throughput_mibps } => {
+                return self.warm(mode, warm_throughput_mibps);
+            }
+            StreamChange::IncreaseRetention(to) | StreamChange::DecreaseRetention(to) => {
+                let (requested, present) = (to.hours(), properties.retention.hours());
+                match change {
+                    StreamChange::IncreaseRetention(_) if requested < present => {
+                        return Err(AdministerError::RetentionShorter { requested, present });
+                    }
+                    StreamChange::DecreaseRetention(_) if requested > present => {
+                        return Err(AdministerError::RetentionLonger { requested, present });
+                    }
+                    _ => {}
+                }
+                let mut stream = self.stream.clone();
+                stream.retain(to, self.now);
+                stream
+            }
+            StreamChange::RecordKibMax(kib) => self.with(|p| p.record_kib_max = kib),
+            StreamChange::Distribution(distribution) => {
+                if distribution == RecordDistribution::Auto {
+                    self.must_be(StreamMode::OnDemand)?;
+                }
+                self.with(|p| p.distribution = distribution)
+            }
+            StreamChange::EncryptionKey(key) => self.with(|p| p.encryption_key = key),
+            StreamChange::EnableMetrics(metrics) => {
+                self.with(|p| p.shard_level_metrics.extend(&metrics))
+            }
+            StreamChange::DisableMetrics(metrics) => {
+                self.with(|p| p.shard_level_metrics.retain(|metric| !metrics.contains(metric)))
+            }
+            StreamChange::AddTags(of, tags) => self.tagged(&of, |present| present.extend(tags))?,
+            StreamChange::RemoveTags(of, keys) => {
+                self.tagged(&of, |present| present.retain(|key, _| !keys.contains(key)))?
+            }
+            StreamChange::Policy(of, policy) => self.policy(&of, policy)?,
+            StreamChange::RegisterConsumer { name, tags } => self.register(name, tags)?,
+            StreamChange::DeregisterConsumer { name } => {
+                let mut consumers = (*self.stream.consumers).clone();
+                consumers.remove(&name).ok_or_else(|| self.no_consumer(&name))?;
+                StoredStream { consumers: consumers.into(), ..self.stream.clone() }
+            }
+        };
+        Ok((changed, None))
+    }
+
+    fn must_be(&self, mode: StreamMode) -> Result<(), AdministerError> {
+        match (self.stream.properties.mode, mode) {
+            (StreamMode::OnDemand, StreamMode::Provisioned) => {
+                Err(AdministerError::OnDemand(self.name.clone()))
+            }
+            (StreamMode::Provisioned, StreamMode::OnDemand) => {
+                Err(AdministerError::Provisioned(self.name.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn reshard(
+        &self,
+        work: impl FnOnce(&mut Resharding<'_>) -> Result<(), AdministerError>,
+    ) -> Result<(StoredStream, Option<u64>), AdministerError> {
+        let mut resharding = Resharding::new(self.name, self.stream, self.now.seconds());
+        work(&mut resharding)?;
+        Ok(resharding.done(self.stream))
+    }
+
+    fn with(&self, change: impl FnOnce(&mut StreamProperties)) -> StoredStream {
+        let mut stream = self.stream.clone();
+        change(Arc::make_mut(&mut stream.properties));
+        stream
+    }
+
+    /// The stream in a mode, with at least as many shards as the throughput takes that it is to be
+    /// ready for, at 1 MiB/s each.
+    fn warm(
+        &self,
+        mode: StreamMode,
+        mibps: Option<u32>,
+    ) -> Result<(StoredStream, Option<u64>), AdministerError> {
+        let mibps = if mode == StreamMode::OnDemand { mibps } else { None };
+        let changed = self.with(|properties| {
+            properties.mode = mode;
+            properties.warm_throughput_mibps = mibps;
+            if mode == StreamMode::Provisioned {
+                properties.distribution = RecordDistribution::UserPartitionKey;
+            }
+        });
+        let mut resharding = Resharding::new(self.name, &changed, self.now.seconds());
+        let open = changed.open_shards() as u32;
+        if let Some(wanted) = mibps.filter(|wanted| *wanted > open) {
+            resharding.evenly(wanted);
+        }
+        Ok(resharding.done(&changed))
+    }
+
+    fn no_consumer(&self, consumer: &str) -> AdministerError {
+        let (stream, consumer) = (self.name.clone(), consumer.to_owned());
+        AdministerError::ConsumerNotFound { stream, consumer }
+    }
+
+    /// The stream with a consumer changed.
+    fn consumer(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut RegisteredConsumer) -> Result<(), AdministerError>,
+    ) -> Result<StoredStream, AdministerError> {
+        let mut consumers = (*self.stream.consumers).clone();
+        change(consumers.get_mut(name).ok_or_else(|| self.no_consumer(name))?)?;
+        Ok(StoredStream { consumers: consumers.into(), ..self.stream.clone() })
+    }
+
+    fn tagged(
+        &self,
+        of: &ConsumerOrStream,
+        change: impl FnOnce(&mut Tags),
+    ) -> Result<StoredStream, AdministerError> {
+        match of {
+            Some(consumer) => self.consumer(consumer, |consumer| {
+                change(&mut consumer.tags);
+                admit_tags(&consumer.tags)
+            }),
+            None => {
+                let changed = self.with(|properties| change(&mut properties.tags));
+                admit_tags(&changed.properties.tags)?;
+                Ok(changed)
+            }
+        }
+    }
+
+    fn policy(
+        &self,
+        of: &ConsumerOrStream,
+        policy: Option<String>,
+    ) -> Result<StoredStream, AdministerError> {
+        let replace = |present: &mut Option<String>| match (&present, &policy) {
+            (None, None) => Err(AdministerError::NoPolicy),
+            _ => {
+                *present = policy;
+                Ok(())
+            }
+        };
+        match of {
+            Some(consumer) => self.consumer(consumer, |consumer| replace(&mut consumer.policy)),
+            None => {
+                let mut present = self.stream.properties.policy.clone();
+                replace(&mut present)?;
+                Ok(self.with(|properties| properties.policy = present))
+            }
+        }
+    }
+
+    fn register(&self, name: String, tags: Tags) -> Result<StoredStream, AdministerError> {
+        let limit = if self.committed { CONSUMERS_MAX_COMMITTED } else { CONSUMERS_MAX };
+        admit_tags(&tags)?;
+        let mut consumers = (*self.stream.consumers).clone();
+        if consumers.contains_key(&name) {
+            let stream = self.name.clone();
+            return Err(AdministerError::ConsumerExists { stream, consumer: name });
+        }
+        if consumers.len() >= limit {
+            return Err(AdministerError::ConsumerLimit { limit });
+        }
+        // Whole seconds, as in its ARN.
+        let created = Timestamp::from_seconds(self.now.seconds());
+        consumers.insert(name, RegisteredConsumer { created, tags, policy: None });
+        Ok(StoredStream { consumers: consumers.into(), ..self.stream.clone() })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_period_in_force_is_no_change_and_the_wrong_direction_is_refused() {
-        let (now, name) = (Timestamp::from_seconds(1_700_000_000), StreamName::new("s").unwrap());
-        let hours = |n| RetentionHours::new(n).unwrap();
-        let create =
-            CreateStream { name: name.clone(), shard_count: 2, retention: RetentionHours::MIN };
-        let change = |catalog: &Catalog, change| changed(catalog, change, now, 3);
-        let catalog = change(&Catalog::default(), Change::Create(create.clone())).unwrap().unwrap();
-        let longer = change(&catalog, Change::IncreaseRetention(name.clone(), hours(48)));
-        let longer = longer.unwrap().unwrap();
-        assert_eq!(change(&longer, Change::IncreaseRetention(name.clone(), hours(48))), Ok(None));
-        assert_eq!(
-            change(&longer, Change::IncreaseRetention(name.clone(), hours(47))),
-            Err(AdministerError::RetentionShorter { requested: 47, present: 48 })
-        );
-        assert_eq!(
-            change(&longer, Change::DecreaseRetention(name.clone(), hours(49))),
-            Err(AdministerError::RetentionLonger { requested: 49, present: 48 })
-        );
-        let other = StreamName::new("t").unwrap();
-        assert_eq!(
-            change(&longer, Change::Create(CreateStream { name: other, ..create })),
-            Err(AdministerError::ShardLimit { requested: 2, open: 2, limit: 3 })
-        );
-    }
-}
+mod tests;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Administer, AdministerError, Checkpoint, ConsumerName, CreateStream, Cursor, Placed,
-    ProducerPosition, Progress, ProgressError, PutEntry, PutError, Read, ReadError, ReadLimits,
-    ReadPage, RetentionHours, SequenceNumber, Shard, ShardAddress, ShardProgress, StartingPosition,
-    StreamDescription, StreamName, StreamStatus, Timestamp, Write,
+    Administer, AdministerError, BillingCommitment, Checkpoint, ConsumerName, CreateStream, Cursor,
+    HashKey, Placed, ProducerPosition, Progress, ProgressError, PutEntry, PutError, Read,
+    ReadError, ReadLimits, ReadPage, SequenceNumber, Shard, ShardAddress, ShardId, ShardProgress,
+    ShardUsage, StartingPosition, StreamChange, StreamDescription, StreamName, StreamOwner,
+    StreamStatus, Timestamp, Write,
 };
 use tokio::sync::oneshot;
 
@@ -20,7 +21,7 @@ use crate::group::size;
 use crate::lock::read;
 use crate::notes;
 use crate::read::Reader;
-use crate::settings::RECORD_BYTES_MAX;
+use crate::settings::{RECORD_BYTES_MAX, Throughput};
 use crate::store::Store;
 use crate::streams::Stream;
 use crate::writer::{Put, Request, StoreNote};
@@ -30,6 +31,36 @@ const REQUEST_BYTES: usize = 256;
 
 /// Names of producers and consumers are parts of keys of notes.
 const NAME_BYTES_MAX: usize = 4096;
+
+/// Entries that may be put, their hash keys, and, if any was refused, for each entry as it was given
+/// the shard that takes no more now.
+type Routed = (Vec<PutEntry>, Vec<HashKey>, Vec<Option<ShardId>>);
+
+impl Engine {
+    /// Hashing is most of the work of routing; it is done here, not on the one writer.
+    fn route(&self, stream: &StreamName, entries: Vec<PutEntry>, limited: bool) -> Routed {
+        // The writer says that there is no such stream.
+        let Some(stream) = self.store.stream(stream) else { return (entries, vec![], vec![]) };
+        let hashes: Vec<HashKey> = entries.iter().map(|entry| stream.hash_key(entry)).collect();
+        if !limited {
+            return (entries, hashes, Vec::new());
+        }
+        let now = self.store.clock.monotonic();
+        let refusal = |(entry, hash): (&PutEntry, &HashKey)| {
+            let place = stream.route(*hash);
+            let admitted = stream.lane(place).budget.take(size([entry]), now);
+            (!admitted).then(|| stream.stored.shards[place].id)
+        };
+        let refused: Vec<_> = entries.iter().zip(&hashes).map(refusal).collect();
+        if refused.iter().all(Option::is_none) {
+            return (entries, hashes, Vec::new());
+        }
+        let pairs = entries.into_iter().zip(hashes).zip(&refused);
+        let admitted = pairs.filter(|(_, refused)| refused.is_none()).map(|(pair, _)| pair);
+        let (entries, hashes) = admitted.unzip();
+        (entries, hashes, refused)
+    }
+}
 
 fn ended() -> PutError {
     PutError::Unavailable("the store is closed".to_owned())
@@ -52,14 +83,22 @@ impl Write for Engine {
             let what = format!("a producer's name has {NAME_BYTES_MAX} bytes at most");
             return Err(PutError::Unavailable(what));
         }
-        // Hashing is most of the work of routing; it is done here, not on the one writer.
-        let hashes = entries.iter().map(PutEntry::hash_key).collect();
+        // A producer that remembers its position puts all or none, so it is not limited.
+        let limited = remember.is_none() && self.store.throughput == Throughput::Aws;
+        let (entries, hashes, refused) = self.route(stream, entries, limited);
         let bytes = size(&entries) + REQUEST_BYTES;
         let (answer, done) = oneshot::channel();
         let put = Put { stream: stream.clone(), entries, hashes, remember, answer };
         self.queue.submit(Request::Put(put), bytes).await.map_err(|_| ended())?;
-        let placed = done.await.unwrap_or_else(|_| Err(ended()))?;
-        Ok(placed.into_iter().map(Ok).collect())
+        let mut placed = done.await.unwrap_or_else(|_| Err(ended()))?.into_iter().map(Ok);
+        if refused.is_empty() {
+            return Ok(placed.collect());
+        }
+        let result = |refused: Option<ShardId>| match refused {
+            Some(shard) => Err(PutError::ThroughputExceeded(shard)),
+            None => placed.next().unwrap_or_else(|| Err(ended())),
+        };
+        Ok(refused.into_iter().map(result).collect())
     }
 
     async fn remembered(&self, producer: &str) -> Result<Option<SequenceNumber>, PutError> {
@@ -118,7 +157,7 @@ async fn blocking<T: Send + 'static>(
 impl Read for Engine {
     async fn shards(&self, stream: &StreamName) -> Result<Vec<Shard>, ReadError> {
         match self.store.stream(stream) {
-            Some(stream) => Ok(stream.stored.shards.clone()),
+            Some(stream) => Ok(stream.stored.shards.to_vec()),
             None => Err(ReadError::StreamNotFound(stream.clone())),
         }
     }
@@ -158,16 +197,21 @@ impl Read for Engine {
         if known.reader(&self.store).own(cursor, cursor.from).is_err() {
             return;
         }
-        let mut newest = known.stream.subscribe(known.place);
+        let mut tip = known.stream.lane(known.place).subscribe();
         // Held on to, the stream would never tell that it was deleted.
         drop(known);
         let counter = cursor.from.counter().max(1);
         // Time out, news, or a deleted stream: the caller looks for itself.
-        let _ = tokio::time::timeout(at_most, newest.wait_for(|newest| *newest >= counter)).await;
+        let news = tip.wait_for(|tip| tip.newest >= counter || tip.closed);
+        let _ = tokio::time::timeout(at_most, news).await;
     }
 }
 
 impl Engine {
+    fn in_use(&self, name: &StreamName) -> Result<Arc<Stream>, AdministerError> {
+        self.store.stream(name).ok_or_else(|| AdministerError::StreamNotFound(name.clone()))
+    }
+
     async fn change(&self, change: Change) -> Result<(), AdministerError> {
         let ended = || AdministerError::Unavailable("the store is closed".to_owned());
         let (answer, done) = oneshot::channel();
@@ -183,43 +227,58 @@ impl Administer for Engine {
         self.change(Change::Create(request)).await
     }
 
-    async fn delete_stream(&self, name: &StreamName) -> Result<(), AdministerError> {
-        self.change(Change::Delete(name.clone())).await
+    async fn delete_stream(
+        &self,
+        name: &StreamName,
+        with_consumers: bool,
+    ) -> Result<(), AdministerError> {
+        self.change(Change::Delete { name: name.clone(), with_consumers }).await
     }
 
-    async fn list_streams(&self) -> Result<Vec<StreamName>, AdministerError> {
-        Ok(read(&self.store.streams).keys().cloned().collect())
+    async fn list_streams(&self, owner: &StreamOwner) -> Result<Vec<StreamName>, AdministerError> {
+        let streams = read(&self.store.streams);
+        Ok(streams.keys().filter(|name| name.owner() == *owner).cloned().collect())
     }
 
     async fn describe_stream(
         &self,
         name: &StreamName,
     ) -> Result<StreamDescription, AdministerError> {
-        let stream =
-            self.store.stream(name).ok_or_else(|| AdministerError::StreamNotFound(name.clone()))?;
+        let stream = self.in_use(name)?;
+        let stored = &stream.stored;
         Ok(StreamDescription {
             name: name.clone(),
             status: StreamStatus::Active,
-            created: Timestamp::from_seconds(stream.stored.incarnation),
-            retention: stream.stored.retention,
-            shards: stream.stored.shards.clone(),
+            created: Timestamp::from_seconds(stored.incarnation),
+            properties: Arc::clone(&stored.properties),
+            shards: Arc::clone(&stored.shards),
+            consumers: Arc::clone(&stored.consumers),
         })
     }
 
-    async fn increase_retention(
+    async fn change_stream(
         &self,
         name: &StreamName,
-        to: RetentionHours,
-    ) -> Result<(), AdministerError> {
-        self.change(Change::IncreaseRetention(name.clone(), to)).await
+        change: StreamChange,
+    ) -> Result<StreamDescription, AdministerError> {
+        self.change(Change::Stream(name.clone(), change)).await?;
+        self.describe_stream(name).await
     }
 
-    async fn decrease_retention(
+    async fn usage(&self, name: &StreamName) -> Result<Vec<ShardUsage>, AdministerError> {
+        Ok(self.in_use(name)?.usage())
+    }
+
+    async fn commitment(&self, owner: &StreamOwner) -> Result<BillingCommitment, AdministerError> {
+        Ok(read(&self.store.commitments).get(owner).copied().unwrap_or_default())
+    }
+
+    async fn commit_to(
         &self,
-        name: &StreamName,
-        to: RetentionHours,
+        owner: &StreamOwner,
+        commitment: BillingCommitment,
     ) -> Result<(), AdministerError> {
-        self.change(Change::DecreaseRetention(name.clone(), to)).await
+        self.change(Change::Commit(owner.clone(), commitment)).await
     }
 }
 

@@ -66,7 +66,10 @@ pub enum OpenError {
 }
 
 /// What the FORMAT file says.
-const FORMAT: &str = "baikonur streams, format 1";
+const FORMAT: &str = "baikonur streams, format 2";
+/// What it said before streams had properties. Such a directory is brought to format 2 when it is
+/// opened; segments are the same in both.
+const FORMAT_1: &str = "baikonur streams, format 1";
 const FORMAT_FILE: &str = "FORMAT";
 
 /// How often the writer looks at the clock when nothing is to be written.
@@ -190,16 +193,13 @@ pub(crate) fn assemble(
     let wrap = |source| OpenError::Io { directory: directory.clone(), source };
     let catalog = match check_format(&*disk, &directory)? {
         Some(catalog) => catalog,
-        None => Catalog::load(&*disk).map_err(wrap)?.ok_or_else(|| OpenError::Incomplete {
-            directory: directory.clone(),
-            missing: "catalog.json",
-        })?,
+        None => load_catalog(&*disk, &directory)?,
     };
     let recovered = recovery::recover(&disk, &catalog, settings.durability).map_err(wrap)?;
     let streams = Arc::new(streams::in_use(&catalog, &Streams::new()));
     let seen = (recovered.index, recovered.notes);
     let damaged = recovered.report.damaged.clone();
-    let store = Arc::new(Store::new(disk, clock, streams, seen, damaged));
+    let store = Arc::new(Store::new((disk, clock), settings.throughput, streams, seen, damaged));
     let start = Start {
         log: recovered.log,
         tips: recovered.tips,
@@ -216,6 +216,24 @@ pub(crate) fn assemble(
     Ok((store, writer, recovered.report))
 }
 
+/// Brings a directory of format 1 to this one; done again if the process ends in the middle.
+fn upgrade(disk: &dyn Disk, directory: &std::path::Path) -> Result<Catalog, OpenError> {
+    let wrap = |source| OpenError::Io { directory: directory.to_owned(), source };
+    let catalog = load_catalog(disk, directory)?;
+    catalog.store(disk).map_err(wrap)?;
+    disk.replace(FORMAT_FILE, format!("{FORMAT}\n").as_bytes()).map_err(wrap)?;
+    Ok(catalog)
+}
+
+fn load_catalog(disk: &dyn Disk, directory: &std::path::Path) -> Result<Catalog, OpenError> {
+    let directory = directory.to_owned();
+    match Catalog::load(disk) {
+        Ok(Some(catalog)) => Ok(catalog),
+        Ok(None) => Err(OpenError::Incomplete { directory, missing: "catalog.json" }),
+        Err(source) => Err(OpenError::Io { directory, source }),
+    }
+}
+
 /// Checks the format, or begins a store in an empty directory: the catalog first, the format last, so
 /// that a directory with a format has a catalog. Gives the catalog of a new store.
 fn check_format(
@@ -225,9 +243,10 @@ fn check_format(
     let wrap = |source| OpenError::Io { directory: directory.to_owned(), source };
     if let Some(bytes) = disk::read_small(disk, FORMAT_FILE).map_err(wrap)? {
         let found = String::from_utf8_lossy(&bytes[..bytes.len().min(256)]).trim().to_owned();
-        return match found == FORMAT {
-            true => Ok(None),
-            false => Err(OpenError::Format { directory: directory.to_owned(), found }),
+        return match found.as_str() {
+            FORMAT => Ok(None),
+            FORMAT_1 => upgrade(disk, directory).map(Some),
+            _ => Err(OpenError::Format { directory: directory.to_owned(), found }),
         };
     }
     if !disk.list(disk::LOG_FOLDER).map_err(wrap)?.is_empty() {

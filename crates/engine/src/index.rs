@@ -151,9 +151,9 @@ impl Index {
         active.or_else(sealed).map(|(counter, arrival)| Newest { counter, arrival })
     }
 
-    /// Hides deleted streams.
-    pub(crate) fn retain_streams(&mut self, exists: impl Fn(u64) -> bool) {
-        self.shards.retain(|key, _| exists(key.incarnation));
+    /// Hides shards that are gone, with their stream or after all of their records.
+    pub(crate) fn retain_shards(&mut self, exists: impl Fn(ShardKey) -> bool) {
+        self.shards.retain(|key, _| exists(*key));
     }
 
     /// Sealed segments in which every record is expired or of a stream without a horizon.

@@ -7,7 +7,8 @@
 //! | --- | --- |
 //! | `contracts` | the contracts of `stream`: check, ask the writer, answer |
 //! | `commit` | the queue from which whole groups are taken |
-//! | `writer`, `administer` | the one owner of log and catalog |
+//! | `writer`, `administer`, `reshard` | the one owner of log and catalog |
+//! | `budget` | what a shard takes in a second, where that is limited |
 //! | `group`, `frame` | records get their numbers and are framed |
 //! | `log`, `segment`, `snapshot` | frames become durable, segment after segment |
 //! | `index`, `notes`, `streams` | what is durable is shown |
@@ -27,6 +28,7 @@
 //! - A failed fsync closes writes for good; a full disk only until there is space.
 
 mod administer;
+mod budget;
 mod catalog;
 mod commit;
 mod contracts;
@@ -41,6 +43,7 @@ mod notes;
 mod read;
 mod recovery;
 mod replay;
+mod reshard;
 mod scan;
 mod segment;
 mod settings;
@@ -57,4 +60,4 @@ pub use disk::simulated::{Random, SimulatedDisk};
 pub use disk::{Disk, DiskFile, Folder, OpenMode};
 pub use engine::{Engine, Health, OpenError};
 pub use recovery::RecoveryReport;
-pub use settings::{Durability, EngineSettings};
+pub use settings::{Durability, EngineSettings, Throughput};

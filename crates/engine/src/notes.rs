@@ -45,19 +45,20 @@ pub(crate) fn damages(notes: &Notes) -> Vec<(u64, Range<u64>)> {
     notes.keys().filter_map(parse).collect()
 }
 
-/// Keeps what is still about something: a stream or a segment that exists.
+/// Keeps what is still about something: a shard or a segment that exists.
 pub(crate) fn retain(
     notes: &mut Notes,
-    incarnation_exists: impl Fn(u64) -> bool,
+    shard_exists: impl Fn(ShardKey) -> bool,
     segment_exists: impl Fn(u64) -> bool,
 ) {
     notes.retain(|key, _| {
         let mut parts = key.split('/');
         let kind = parts.next();
-        let number = parts.next().and_then(|text| text.parse().ok());
-        match (kind, number) {
-            (Some("progress"), Some(number)) => incarnation_exists(number),
-            (Some("damage"), Some(number)) => segment_exists(number),
+        let mut number = || parts.next().and_then(|text| text.parse::<u64>().ok());
+        match (kind, number(), number()) {
+            (Some("progress"), Some(incarnation), Some(shard)) => u32::try_from(shard)
+                .is_ok_and(|shard| shard_exists(ShardKey { incarnation, shard })),
+            (Some("damage"), Some(segment), _) => segment_exists(segment),
             _ => true,
         }
     });
@@ -73,14 +74,15 @@ mod tests {
         let keys = [
             progress_key(ShardKey { incarnation: 1, shard: 0 }, &consumer),
             progress_key(ShardKey { incarnation: 2, shard: 0 }, &consumer),
+            progress_key(ShardKey { incarnation: 2, shard: 1 }, &consumer),
             producer_key("7/copy"),
             damage_key(5, &(10..20)),
             damage_key(6, &(10..20)),
         ];
         let mut notes: Notes = keys.iter().map(|key| (key.clone(), Bytes::new())).collect();
         assert_eq!(damages(&notes), [(5, 10..20), (6, 10..20)]);
-        retain(&mut notes, |incarnation| incarnation == 2, |segment| segment == 6);
+        retain(&mut notes, |key| key.incarnation == 2 && key.shard == 0, |segment| segment == 6);
         let kept: Vec<_> = notes.into_keys().collect();
-        assert_eq!(kept, [&keys[4], &keys[2], &keys[1]].map(String::clone));
+        assert_eq!(kept, [&keys[5], &keys[3], &keys[1]].map(String::clone));
     }
 }

@@ -9,8 +9,8 @@ use std::io;
 use std::sync::Arc;
 
 use baikonur_stream::{
-    Cursor, ReadError, ReadLimits, ReadPage, Record, SequenceNumber, ShardId, StartingPosition,
-    Timestamp,
+    ChildShard, Cursor, ReadError, ReadLimits, ReadPage, Record, SequenceNumber, Shard, ShardId,
+    StartingPosition, Timestamp,
 };
 use bytes::Bytes;
 
@@ -129,7 +129,7 @@ impl Reader<'_> {
     pub(crate) fn page(&self, cursor: &Cursor, limits: ReadLimits) -> Result<ReadPage, ReadError> {
         let counter = cursor.from.counter();
         // Seen before looking: what is put meanwhile is not taken for expired.
-        let seen = self.place().map_or(0, |place| self.stream.newest(place));
+        let tip = self.place().map(|place| self.stream.lane(place).tip()).unwrap_or_default();
         let mut page = Page { limits, records: Vec::new(), bytes: 0, counter };
         let mut stop = Ok(());
         while stop.is_ok() && !page.is_full() {
@@ -153,12 +153,29 @@ impl Reader<'_> {
                 return Err(ReadError::Unavailable(error.to_string()));
             }
             // Everything up to the newest record is expired: the reader goes on behind it.
-            Ok(()) if page.records.is_empty() => page.counter = counter.max(seen + 1),
+            Ok(()) if page.records.is_empty() => {
+                page.counter = counter.max(tip.newest + 1);
+                if tip.closed {
+                    self.count_trimmed(cursor, &page);
+                    return Ok(self.end());
+                }
+            }
             // What was read before is good; the next read meets the same again.
             Ok(()) | Err(Stop::Full | Stop::Failed(_)) => {}
         }
         self.count_trimmed(cursor, &page);
         Ok(self.finish(page, cursor))
+    }
+
+    /// The page behind the last record of a closed shard.
+    fn end(&self) -> ReadPage {
+        let child = |shard: &Shard| ChildShard {
+            id: shard.id,
+            parents: [shard.parent, shard.adjacent_parent].into_iter().flatten().collect(),
+            hash_key_range: shard.hash_key_range,
+        };
+        let children = self.stream.children(ShardId::new(self.key.shard)).map(child).collect();
+        ReadPage { records: Vec::new(), next: None, millis_behind_latest: 0, children }
     }
 
     /// In the stream's list of shards.

@@ -275,7 +275,7 @@ fn begin(disk: &Arc<dyn Disk>, catalog: &Catalog, durability: Durability) -> io:
 /// Passes over all numbers that may have been handed out, also of shards that no frame tells of.
 fn jump_counters(tips: &mut Tips, catalog: &Catalog) {
     for stream in catalog.streams.values() {
-        for shard in &stream.shards {
+        for shard in stream.shards.iter() {
             let key = ShardKey { incarnation: stream.incarnation, shard: shard.id.index() };
             tips.entry(key).or_default();
         }

@@ -16,6 +16,17 @@ pub enum Durability {
     OsBuffer,
 }
 
+/// Whether the throughput of shards is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Throughput {
+    /// As much as the machine can do.
+    #[default]
+    Unlimited,
+    /// As Amazon limits it: 1 MiB/s and 1,000 records/s into a shard.
+    Aws,
+}
+
 /// Where and how streams are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,6 +40,8 @@ pub struct EngineSettings {
     pub segment_bytes: u64,
     /// The most open shards of all streams together. Default 20,000, the largest quota of the service.
     pub shard_limit: u32,
+    /// Whether the throughput of shards is limited. Default unlimited.
+    pub throughput: Throughput,
     /// Bytes of puts that may wait for the disk before a further put has to wait itself: at least
     /// 1 MiB, default 64 MiB.
     pub queue_bytes: usize,
@@ -55,6 +68,7 @@ impl EngineSettings {
             durability: Durability::Fsync,
             segment_bytes: 128 * 1024 * 1024,
             shard_limit: 20_000,
+            throughput: Throughput::Unlimited,
             queue_bytes: 64 * 1024 * 1024,
         }
     }
@@ -86,7 +100,12 @@ pub(crate) const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// segment, all that may be unsynced, can hold records.
 pub(crate) const COUNTER_JUMP: u64 = 1 << 32;
 
-/// A record takes at least 7 bytes: two lengths and one byte of partition key.
-const _: () = assert!(EngineSettings::SEGMENT_BYTES_MAX / 7 < COUNTER_JUMP / 2);
+/// A record takes at least 6 bytes: two lengths.
+const _: () = assert!(EngineSettings::SEGMENT_BYTES_MAX / 6 < COUNTER_JUMP / 2);
 const _: () =
     assert!(BLOCK_BYTES < GROUP_BYTES && RECORD_BYTES_MAX + GROUP_BYTES < u32::MAX as usize);
+
+/// Consumers with enhanced fan-out that a stream may have (quotas page), and with a billing
+/// commitment ("on-demand advantage").
+pub(crate) const CONSUMERS_MAX: usize = 20;
+pub(crate) const CONSUMERS_MAX_COMMITTED: usize = 50;

@@ -1,11 +1,11 @@
 //! What the writer and the readers of a store share. Each lock is held for steps in memory only,
 //! never during I/O.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, RwLock};
 
-use baikonur_stream::{Clock, StreamName};
+use baikonur_stream::{BillingCommitment, Clock, StreamName, StreamOwner};
 
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::frame::ShardKey;
@@ -14,12 +14,17 @@ use crate::lock::{lock, read, write};
 use crate::notes::Notes;
 use crate::replay::Replay;
 use crate::segment::{self, BlockPlace, Summary};
+use crate::settings::Throughput;
 use crate::streams::{Stream, Streams};
 
 /// What the writer and the readers share.
 pub(crate) struct Store {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Whether shards are limited.
+    pub(crate) throughput: Throughput,
+    /// What owners agreed to; replaced whole by the writer.
+    pub(crate) commitments: RwLock<BTreeMap<StreamOwner, BillingCommitment>>,
     /// Replaced whole by the writer.
     pub(crate) streams: RwLock<Arc<Streams>>,
     pub(crate) index: RwLock<Index>,
@@ -34,8 +39,8 @@ pub(crate) struct Store {
 impl Store {
     /// A store with what recovery found.
     pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        clock: Arc<dyn Clock>,
+        (disk, clock): (Arc<dyn Disk>, Arc<dyn Clock>),
+        throughput: Throughput,
         streams: Arc<Streams>,
         (index, notes): (Index, Notes),
         damaged: Vec<String>,
@@ -43,6 +48,8 @@ impl Store {
         Self {
             disk,
             clock,
+            throughput,
+            commitments: RwLock::default(),
             streams: RwLock::new(streams),
             index: RwLock::new(index),
             notes: RwLock::new(notes),

@@ -4,12 +4,16 @@
 //! on passes from one to the next.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use baikonur_stream::{HashKey, Shard, ShardId, StreamName};
+use baikonur_stream::{
+    HashKey, PutEntry, RecordDistribution, Shard, ShardId, ShardUsage, StreamName,
+};
 use metrics::Counter;
 use tokio::sync::watch;
 
+use crate::budget::Budget;
 use crate::catalog::{Catalog, StoredStream};
 use crate::frame::ShardKey;
 
@@ -18,47 +22,79 @@ pub(crate) type Streams = BTreeMap<StreamName, Arc<Stream>>;
 
 /// A stream in use.
 pub(crate) struct Stream {
-    pub(crate) stored: StoredStream,
+    pub(crate) name: StreamName,
+    pub(crate) stored: Arc<StoredStream>,
     /// Open shards by the start of their range: the start and the place in `stored.shards`.
     routes: Vec<(HashKey, u32)>,
-    /// Per shard, by place in `stored.shards`: the counter of the newest record that may be read.
-    newest: Arc<[watch::Sender<u64>]>,
-    /// Registered when a shard is first used: most of thousands never may be.
-    flows: Arc<[OnceLock<Flow>]>,
-    name: StreamName,
+    /// By place in `stored.shards`.
+    lanes: Vec<Arc<Lane>>,
+    /// Records placed by the stream itself so far.
+    spread: AtomicU64,
+}
+
+/// What is going on in a shard; goes on when its stream is replaced.
+pub(crate) struct Lane {
+    tip: watch::Sender<LaneTip>,
+    /// Registered when the shard is first used: most of thousands never may be.
+    flow: OnceLock<Flow>,
+    pub(crate) budget: Budget,
+}
+
+/// What readers of a shard wait on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LaneTip {
+    /// The counter of the newest record that may be read.
+    pub(crate) newest: u64,
+    /// No record comes behind it.
+    pub(crate) closed: bool,
 }
 
 /// Records and bytes of one shard.
 pub(crate) struct Flow {
-    records_in: Counter,
-    bytes_in: Counter,
-    records_out: Counter,
-    bytes_out: Counter,
+    records_in: Counted,
+    bytes_in: Counted,
+    records_out: Counted,
+    bytes_out: Counted,
     trimmed: Counter,
+}
+
+/// A counter for operators that can be read as well.
+struct Counted(Counter, AtomicU64);
+
+impl Counted {
+    fn add(&self, count: u64) {
+        self.0.increment(count);
+        self.1.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn value(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
+    }
 }
 
 impl Flow {
     fn new(stream: &StreamName, shard: ShardId) -> Self {
         let register = |name: &'static str| metrics::counter!(name, "stream" => stream.to_string(), "shard" => shard.to_string());
+        let counted = |name| Counted(register(name), AtomicU64::new(0));
         Self {
-            records_in: register("baikonur_stream_records_in_total"),
-            bytes_in: register("baikonur_stream_bytes_in_total"),
-            records_out: register("baikonur_stream_records_out_total"),
-            bytes_out: register("baikonur_stream_bytes_out_total"),
+            records_in: counted("baikonur_stream_records_in_total"),
+            bytes_in: counted("baikonur_stream_bytes_in_total"),
+            records_out: counted("baikonur_stream_records_out_total"),
+            bytes_out: counted("baikonur_stream_bytes_out_total"),
             trimmed: register("baikonur_stream_trimmed_records_total"),
         }
     }
 
     /// Counts what was put.
     pub(crate) fn came_in(&self, records: u64, bytes: u64) {
-        self.records_in.increment(records);
-        self.bytes_in.increment(bytes);
+        self.records_in.add(records);
+        self.bytes_in.add(bytes);
     }
 
     /// Counts what was read.
     pub(crate) fn went_out(&self, records: u64, bytes: u64) {
-        self.records_out.increment(records);
-        self.bytes_out.increment(bytes);
+        self.records_out.add(records);
+        self.bytes_out.add(bytes);
     }
 
     /// Counts what expired before a reader came to it.
@@ -68,7 +104,7 @@ impl Flow {
 }
 
 impl Stream {
-    fn new(name: &StreamName, stored: &StoredStream, before: Option<&Self>) -> Self {
+    fn new(name: &StreamName, stored: &Arc<StoredStream>, before: Option<&Self>) -> Self {
         let mut routes: Vec<_> = stored
             .shards
             .iter()
@@ -77,14 +113,17 @@ impl Stream {
             .map(|(shard, place)| (shard.hash_key_range.start, place))
             .collect();
         routes.sort_unstable();
-        let (newest, flows) = match before {
-            Some(before) => (Arc::clone(&before.newest), Arc::clone(&before.flows)),
-            None => {
-                let newest = stored.shards.iter().map(|_| watch::Sender::new(0)).collect();
-                (newest, stored.shards.iter().map(|_| OnceLock::new()).collect())
+        let lane = |shard: &Shard| {
+            let kept = before.and_then(|before| Some(&before.lanes[before.shard(shard.id)?.0]));
+            let lane = kept.map_or_else(|| Arc::new(Lane::new()), Arc::clone);
+            if shard.ending_sequence_number.is_some() {
+                lane.tip.send_if_modified(|tip| !std::mem::replace(&mut tip.closed, true));
             }
+            lane
         };
-        Self { stored: stored.clone(), routes, newest, flows, name: name.clone() }
+        let lanes = stored.shards.iter().map(lane).collect();
+        let stored = Arc::clone(stored);
+        Self { name: name.clone(), stored, routes, lanes, spread: AtomicU64::new(0) }
     }
 
     /// The place in `stored.shards` of the open shard that owns a hash key.
@@ -94,10 +133,30 @@ impl Stream {
         self.routes[after.saturating_sub(1)].1 as usize
     }
 
+    /// Where an entry goes: by its key, or anywhere if the stream places records itself.
+    pub(crate) fn hash_key(&self, entry: &PutEntry) -> HashKey {
+        match self.stored.properties.distribution {
+            RecordDistribution::UserPartitionKey => entry.hash_key(),
+            RecordDistribution::Auto => {
+                // Multiples of the golden ratio fill the key space ever more evenly.
+                const GOLDEN: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+                let count = self.spread.fetch_add(1, Ordering::Relaxed);
+                HashKey::new(u128::from(count).wrapping_mul(GOLDEN))
+            }
+        }
+    }
+
     /// A shard and its place in `stored.shards`.
     pub(crate) fn shard(&self, id: ShardId) -> Option<(usize, &Shard)> {
         let place = self.stored.shards.binary_search_by_key(&id, |shard| shard.id).ok()?;
         Some((place, &self.stored.shards[place]))
+    }
+
+    /// The shards that go on where one ended.
+    pub(crate) fn children(&self, of: ShardId) -> impl Iterator<Item = &Shard> {
+        let is_child =
+            move |shard: &&Shard| shard.parent == Some(of) || shard.adjacent_parent == Some(of);
+        self.stored.shards.iter().filter(is_child)
     }
 
     /// How the log calls the shard at a place.
@@ -106,37 +165,71 @@ impl Stream {
         ShardKey { incarnation: self.stored.incarnation, shard }
     }
 
+    /// What is going on in the shard at a place.
+    pub(crate) fn lane(&self, place: usize) -> &Lane {
+        &self.lanes[place]
+    }
+
     /// Records and bytes of the shard at a place.
     pub(crate) fn flow(&self, place: usize) -> &Flow {
-        self.flows[place].get_or_init(|| Flow::new(&self.name, self.stored.shards[place].id))
+        let id = self.stored.shards[place].id;
+        self.lanes[place].flow.get_or_init(|| Flow::new(&self.name, id))
+    }
+
+    /// Records and bytes of the open shards, for those who scale.
+    pub(crate) fn usage(&self) -> Vec<ShardUsage> {
+        let usage = |(_, place): &(HashKey, u32)| {
+            let place = *place as usize;
+            let flow = self.lanes[place].flow.get();
+            let value = |counted: fn(&Flow) -> &Counted| flow.map_or(0, |f| counted(f).value());
+            ShardUsage {
+                shard: self.stored.shards[place].id,
+                records_in: value(|flow| &flow.records_in),
+                bytes_in: value(|flow| &flow.bytes_in),
+                records_out: value(|flow| &flow.records_out),
+                bytes_out: value(|flow| &flow.bytes_out),
+            }
+        };
+        self.routes.iter().map(usage).collect()
+    }
+}
+
+impl Lane {
+    fn new() -> Self {
+        let tip = watch::Sender::new(LaneTip::default());
+        Self { tip, flow: OnceLock::new(), budget: Budget::default() }
     }
 
     /// Tells waiting readers that records up to `counter` may be read.
-    pub(crate) fn announce(&self, place: usize, counter: u64) {
-        self.newest[place].send_if_modified(|newest| {
-            let moved = counter > *newest;
-            *newest = counter.max(*newest);
+    pub(crate) fn announce(&self, counter: u64) {
+        self.tip.send_if_modified(|tip| {
+            let moved = counter > tip.newest;
+            tip.newest = counter.max(tip.newest);
             moved
         });
     }
 
-    /// The counter of the newest record of the shard at `place` that may be read.
-    pub(crate) fn newest(&self, place: usize) -> u64 {
-        *self.newest[place].borrow()
+    /// How far readers may read.
+    pub(crate) fn tip(&self) -> LaneTip {
+        *self.tip.borrow()
     }
 
-    /// What a reader of the shard at `place` waits on.
-    pub(crate) fn subscribe(&self, place: usize) -> watch::Receiver<u64> {
-        self.newest[place].subscribe()
+    /// What a reader waits on.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<LaneTip> {
+        self.tip.subscribe()
     }
 }
 
 /// The streams of a catalog, taking over from `before` what goes on.
 pub(crate) fn in_use(catalog: &Catalog, before: &Streams) -> Streams {
-    let stream = |(name, stored): (&StreamName, &StoredStream)| {
+    let stream = |(name, stored): (&StreamName, &Arc<StoredStream>)| {
         let same = |b: &&Arc<Stream>| b.stored.incarnation == stored.incarnation;
         let before = before.get(name).filter(same);
-        (name.clone(), Arc::new(Stream::new(name, stored, before.map(|before| &**before))))
+        let stream = match before {
+            Some(before) if Arc::ptr_eq(&before.stored, stored) => Arc::clone(before),
+            _ => Arc::new(Stream::new(name, stored, before.map(|before| &**before))),
+        };
+        (name.clone(), stream)
     };
     catalog.streams.iter().map(stream).collect()
 }

@@ -4,13 +4,14 @@
 //! A group is written and made durable first, shown to readers next, and answered last. Changes of
 //! the catalog stand between groups: requests before one see the streams before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_stream::{
-    AdministerError, HashKey, Placed, ProducerPosition, PutEntry, PutError, StreamName, Timestamp,
+    AdministerError, HashKey, Placed, ProducerPosition, PutEntry, PutError, ShardId, StreamName,
+    Timestamp,
 };
 use bytes::Bytes;
 use metrics::{Gauge, Histogram, gauge, histogram};
@@ -72,6 +73,7 @@ pub(crate) struct Writer {
     log: Log,
     catalog: Catalog,
     streams: Arc<Streams>,
+    by_incarnation: HashMap<u64, Arc<Stream>>,
     tips: Tips,
     /// Arrivals never fall, whatever the clock does.
     last_arrival: Timestamp,
@@ -105,6 +107,7 @@ impl Writer {
             log,
             catalog,
             streams,
+            by_incarnation: HashMap::new(),
             tips,
             last_arrival,
             active_since,
@@ -115,7 +118,8 @@ impl Writer {
             commit_requests: histogram!("baikonur_commit_requests"),
             log_bytes: gauge!("baikonur_log_bytes"),
         };
-        writer.forget_deleted();
+        writer.use_catalog();
+        writer.forget();
         if let Some(jump) = roll {
             writer.roll(jump)?;
         }
@@ -129,7 +133,7 @@ impl Writer {
         for stream in self.streams.values() {
             for place in 0..stream.stored.shards.len() {
                 if let Some(newest) = index.newest(stream.key(place)) {
-                    stream.announce(place, newest.counter);
+                    stream.lane(place).announce(newest.counter);
                 }
             }
         }
@@ -204,7 +208,7 @@ impl Writer {
         }
         let mut kept = Vec::with_capacity(stores.len());
         for store in stores {
-            let exists = self.exists(store.shard.incarnation);
+            let exists = self.exists(store.shard);
             match &closed {
                 Some(closed) => drop(store.answer.send(Err(closed.clone()))),
                 None if exists => kept.push(store),
@@ -217,8 +221,9 @@ impl Writer {
         (admitted, kept)
     }
 
-    fn exists(&self, incarnation: u64) -> bool {
-        self.catalog.streams.values().any(|stream| stream.incarnation == incarnation)
+    fn exists(&self, shard: ShardKey) -> bool {
+        let stream = self.by_incarnation.get(&shard.incarnation);
+        stream.is_some_and(|stream| stream.shard(ShardId::new(shard.shard)).is_some())
     }
 
     /// Makes a group durable. Nothing of it is seen before.
@@ -279,7 +284,7 @@ impl Writer {
         }
         for Grown { stream, place, newest, records, bytes } in written.grown {
             stream.flow(place).came_in(records, bytes);
-            stream.announce(place, newest);
+            stream.lane(place).announce(newest);
         }
         self.show_bytes();
     }
@@ -311,7 +316,7 @@ impl Writer {
         {
             let index = read(&store.index);
             let mut notes = write(&store.notes);
-            notes::retain(&mut notes, |i| self.exists(i), |number| index.holds(number));
+            notes::retain(&mut notes, |key| self.exists(key), |number| index.holds(number));
         }
         let (footer, summaries) = {
             let index = read(&store.index);
@@ -339,6 +344,12 @@ impl Writer {
             && let Err(error) = self.roll(0)
         {
             self.refusal(error);
+        }
+        let now = self.store.clock.now().max(self.last_arrival);
+        if let Some(trimmed) = self.catalog.trimmed(now)
+            && let Err(error) = self.adopt(trimmed)
+        {
+            tracing::warn!(%error, "shards without records stay listed for now");
         }
         self.retain();
     }
@@ -372,31 +383,46 @@ impl Writer {
         if let Some(reason) = self.store.closed() {
             return Err(AdministerError::Unavailable(reason));
         }
-        let now = self.store.clock.now();
-        let Some(changed) = administer::changed(&self.catalog, change, now, self.shard_limit)?
-        else {
-            return Ok(());
-        };
+        // Not before the newest record: a shard is closed after all that it took.
+        let now = self.store.clock.now().max(self.last_arrival);
+        match administer::changed(&self.catalog, change, now, self.shard_limit)? {
+            Some(changed) => self.adopt(changed),
+            None => Ok(()),
+        }
+    }
+
+    fn adopt(&mut self, changed: Catalog) -> Result<(), AdministerError> {
         if let Err(error) = changed.store(&*self.store.disk) {
             let full = disk::is_full(&error);
             let reason = if full { error.to_string() } else { self.close_writes(&error) };
             return Err(AdministerError::Unavailable(reason));
         }
-        self.streams = Arc::new(streams::in_use(&changed, &self.streams));
-        *write(&self.store.streams) = Arc::clone(&self.streams);
-        let before = std::mem::replace(&mut self.catalog, changed);
-        if before.streams.values().any(|stream| !self.exists(stream.incarnation)) {
-            self.forget_deleted();
+        let fewer = changed.streams.len() < self.catalog.streams.len();
+        let shards = |c: &Catalog| c.streams.values().map(|s| s.shards.len()).sum::<usize>();
+        let gone = fewer || shards(&changed) < shards(&self.catalog);
+        self.catalog = changed;
+        self.use_catalog();
+        if gone {
+            self.forget();
             self.retain();
         }
         Ok(())
     }
 
-    fn forget_deleted(&mut self) {
-        let exists: BTreeSet<u64> =
-            self.catalog.streams.values().map(|stream| stream.incarnation).collect();
-        write(&self.store.index).retain_streams(|incarnation| exists.contains(&incarnation));
-        self.tips.retain(|key, _| exists.contains(&key.incarnation));
+    fn use_catalog(&mut self) {
+        self.streams = Arc::new(streams::in_use(&self.catalog, &self.streams));
+        let by_incarnation = |stream: &Arc<Stream>| (stream.stored.incarnation, Arc::clone(stream));
+        self.by_incarnation = self.streams.values().map(by_incarnation).collect();
+        *write(&self.store.commitments) = self.catalog.commitments.clone();
+        *write(&self.store.streams) = Arc::clone(&self.streams);
+    }
+
+    /// Forgets shards that are gone.
+    fn forget(&mut self) {
+        write(&self.store.index).retain_shards(|key| self.exists(key));
+        let mut tips = std::mem::take(&mut self.tips);
+        tips.retain(|key, _| self.exists(*key));
+        self.tips = tips;
     }
 
     /// Ends the session: everything is durable, and the log says that the end was meant.

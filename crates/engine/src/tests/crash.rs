@@ -11,7 +11,7 @@ use super::world::{START, TestClock, prepared, put, texts};
 use crate::{Durability, Random, SimulatedDisk};
 
 /// Runs a test for many seeds and names the one that fails.
-fn seeds(count: u64, test: impl Fn(u64)) {
+pub(super) fn seeds(count: u64, test: impl Fn(u64)) {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let seeds = match number("BAIKONUR_SEED") {
         Some(seed) => seed..seed + 1,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use baikonur_stream::{
     Administer, Checkpoint, ConsumerName, Progress, ProgressError, Read, ReadLimits,
-    RetentionHours, ShardProgress, StartingPosition,
+    RetentionHours, ShardProgress, StartingPosition, StreamChange,
 };
 
 use super::world::*;
@@ -42,11 +42,11 @@ async fn a_raised_retention_brings_nothing_back_and_a_lowered_one_hides_at_once(
     put(&engine, "s", 0, "one").await.unwrap();
     clock.advance(HOUR * 25);
     put(&engine, "s", 0, "two").await.unwrap();
-    engine.increase_retention(&stream("s"), hours(100)).await.unwrap();
+    engine.change_stream(&stream("s"), StreamChange::IncreaseRetention(hours(100))).await.unwrap();
     assert_eq!(texts(&engine, "s", 0).await, ["two"]);
     clock.advance(HOUR * 50);
     assert_eq!(texts(&engine, "s", 0).await, ["two"]);
-    engine.decrease_retention(&stream("s"), hours(49)).await.unwrap();
+    engine.change_stream(&stream("s"), StreamChange::DecreaseRetention(hours(49))).await.unwrap();
     assert!(texts(&engine, "s", 0).await.is_empty());
 }
 
@@ -55,7 +55,10 @@ async fn a_segment_is_freed_when_the_longest_of_its_streams_has_expired() {
     let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
     let engine = prepared(&disk, &clock).await;
     create(&engine, "long", 2).await;
-    engine.increase_retention(&stream("long"), hours(72)).await.unwrap();
+    engine
+        .change_stream(&stream("long"), StreamChange::IncreaseRetention(hours(72)))
+        .await
+        .unwrap();
     for n in 0..60 {
         put(&engine, if n < 5 { "long" } else { "s" }, 0, &format!("record {n}")).await.unwrap();
     }
@@ -85,7 +88,7 @@ async fn deleting_a_stream_frees_its_segments_and_hides_it_from_the_next_of_its_
         last = Some(put(&engine, "s", 0, &format!("record {n}")).await.unwrap());
     }
     assert!(segments(&disk) > 3);
-    engine.delete_stream(&stream("s")).await.unwrap();
+    engine.delete_stream(&stream("s"), false).await.unwrap();
     assert_eq!(segments(&disk), 1);
     create(&engine, "s", 2).await;
     let number = put(&engine, "s", 0, "new").await.unwrap();
@@ -150,7 +153,7 @@ async fn positions_of_a_deleted_stream_are_not_stored_for_its_successor() {
     let progress = ShardProgress { checkpoint: Some(Checkpoint::At(start.from)), intent: None };
     let consumer = ConsumerName::new("c");
     engine.store(&consumer, &shard("s", 0), &progress).await.unwrap();
-    engine.delete_stream(&stream("s")).await.unwrap();
+    engine.delete_stream(&stream("s"), false).await.unwrap();
     let gone = Err(ProgressError::Gone(shard("s", 0)));
     assert_eq!(engine.store(&consumer, &shard("s", 0), &progress).await, gone);
     create(&engine, "s", 1).await;

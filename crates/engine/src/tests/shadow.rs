@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use baikonur_stream::{
     Checkpoint, Clock, ConsumerName, CreateStream, Cursor, Placed, ProducerPosition, PutEntry,
-    PutError, ReadError, ReadLimits, RetentionHours, SequenceNumber, ShardProgress,
+    PutError, ReadError, ReadLimits, SequenceNumber, ShardProgress, StreamProperties,
 };
 use tokio::sync::oneshot;
 
@@ -99,8 +99,8 @@ impl Bench {
     }
 
     pub(crate) fn create(&mut self, name: &str) -> bool {
-        let (shard_count, retention) = (2, RetentionHours::MIN);
-        self.change(Change::Create(CreateStream { name: stream(name), shard_count, retention }))
+        let (shard_count, properties) = (2, StreamProperties::default());
+        self.change(Change::Create(CreateStream { name: stream(name), shard_count, properties }))
     }
 
     /// All records of a shard, and findings of damage.
@@ -189,7 +189,7 @@ impl Shadow {
     /// Deletes stream `t` and makes it again.
     fn recreate(&mut self, bench: &mut Bench) -> bool {
         if let Some(before) = bench.incarnation("t") {
-            if !bench.change(Change::Delete(stream("t"))) {
+            if !bench.change(Change::Delete { name: stream("t"), with_consumers: false }) {
                 // It may be there or not: `check` looks, and expects its records if it is.
                 return false;
             }

@@ -7,7 +7,7 @@ use crate::{Durability, Engine, EngineSettings, OpenError};
 use baikonur_stream::{
     Administer, AdministerError, Checkpoint, Clock, ConsumerName, CreateStream, Intent,
     ProducerPosition, Progress, PutError, Read, ReadError, ReadLimits, RetentionHours,
-    ShardProgress, StartingPosition, Write,
+    ShardProgress, StartingPosition, StreamChange, StreamProperties, Write,
 };
 
 use super::world::*;
@@ -82,7 +82,7 @@ async fn numbers_of_other_shards_and_of_an_earlier_stream_are_told_apart() {
     let at = StartingPosition::AtSequenceNumber(number);
     let other = engine.seek(&shard("s", 1), at).await;
     assert!(matches!(other, Err(ReadError::OtherShard { .. })));
-    engine.delete_stream(&stream("s")).await.unwrap();
+    engine.delete_stream(&stream("s"), false).await.unwrap();
     create(&engine, "s", 2).await;
     let earlier = engine.seek(&shard("s", 0), at).await;
     assert!(matches!(earlier, Err(ReadError::OtherStream { .. })));
@@ -128,7 +128,13 @@ async fn expired_records_are_hidden_at_once_and_their_files_freed() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(segments() <= 2, "{} files are left of {before}", segments());
-    engine.increase_retention(&stream("s"), RetentionHours::new(48).unwrap()).await.unwrap();
+    engine
+        .change_stream(
+            &stream("s"),
+            StreamChange::IncreaseRetention(RetentionHours::new(48).unwrap()),
+        )
+        .await
+        .unwrap();
     assert!(texts(&engine, "s", 0).await.iter().all(|data| data == "fresh"));
 }
 
@@ -155,7 +161,7 @@ async fn progress_and_producer_positions_survive_and_die_with_their_stream() {
     let engine = real(folder.path(), &clock);
     assert_eq!(engine.load(&consumer, &shard("s", 0)).await.unwrap(), progress);
     assert_eq!(engine.remembered("forward/s/0").await.unwrap(), Some(number));
-    engine.delete_stream(&stream("s")).await.unwrap();
+    engine.delete_stream(&stream("s"), false).await.unwrap();
     create(&engine, "s", 1).await;
     let fresh = engine.load(&consumer, &shard("s", 0)).await.unwrap();
     assert_eq!(fresh, ShardProgress::default());
@@ -168,8 +174,9 @@ async fn streams_are_described_as_they_were_made_and_refused_by_name() {
     create(&engine, "s", 3).await;
     let described = engine.describe_stream(&stream("s")).await.unwrap();
     assert_eq!(described.shards.len(), 3);
-    assert_eq!(described.retention.hours(), 24);
-    let again = CreateStream { name: stream("s"), shard_count: 1, retention: RetentionHours::MIN };
+    assert_eq!(described.properties.retention.hours(), 24);
+    let again =
+        CreateStream { name: stream("s"), shard_count: 1, properties: StreamProperties::default() };
     let exists = engine.create_stream(again.clone()).await;
     assert_eq!(exists, Err(AdministerError::StreamExists(stream("s"))));
     let many = CreateStream { name: stream("t"), shard_count: 20_000, ..again };
@@ -177,10 +184,10 @@ async fn streams_are_described_as_they_were_made_and_refused_by_name() {
     assert!(matches!(limit, Err(AdministerError::ShardLimit { open: 3, .. })));
     let hours = |n| RetentionHours::new(n).unwrap();
     let name = stream("s");
-    engine.increase_retention(&name, hours(48)).await.unwrap();
-    engine.increase_retention(&name, hours(48)).await.unwrap();
-    assert!(engine.increase_retention(&name, hours(24)).await.is_err());
-    assert!(engine.decrease_retention(&name, hours(72)).await.is_err());
+    engine.change_stream(&name, StreamChange::IncreaseRetention(hours(48))).await.unwrap();
+    engine.change_stream(&name, StreamChange::IncreaseRetention(hours(48))).await.unwrap();
+    assert!(engine.change_stream(&name, StreamChange::IncreaseRetention(hours(24))).await.is_err());
+    assert!(engine.change_stream(&name, StreamChange::DecreaseRetention(hours(72))).await.is_err());
     let missing = put(&engine, "nowhere", 0, "x").await;
     assert_eq!(missing, Err(PutError::StreamNotFound(stream("nowhere"))));
 }
@@ -245,7 +252,7 @@ async fn a_waiting_reader_wakes_when_its_stream_is_deleted() {
     let (waiter, waited) = (engine.clone(), cursor.clone());
     let waiting = tokio::spawn(async move { waiter.wait(&waited, Duration::from_secs(60)).await });
     tokio::time::sleep(Duration::from_millis(20)).await;
-    engine.delete_stream(&stream("s")).await.unwrap();
+    engine.delete_stream(&stream("s"), false).await.unwrap();
     tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap();
     let limits = ReadLimits { records: 1, bytes: 1 };
     let gone = engine.read(&cursor, limits).await;

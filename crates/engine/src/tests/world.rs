@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use baikonur_stream::{
     Administer, Clock, CreateStream, Cursor, HashKey, PartitionKey, PutEntry, PutError, Read,
-    ReadError, ReadLimits, Record, RetentionHours, SequenceNumber, ShardAddress, ShardId,
-    StartingPosition, StreamName, Timestamp, Write,
+    ReadError, ReadLimits, Record, SequenceNumber, ShardAddress, ShardId, StartingPosition,
+    StreamName, StreamProperties, Timestamp, Write,
 };
 use bytes::Bytes;
 
@@ -71,7 +71,8 @@ pub(crate) fn shard(name: &str, index: u32) -> ShardAddress {
 }
 
 pub(crate) async fn create(engine: &Engine, name: &str, shard_count: u32) {
-    let request = CreateStream { name: stream(name), shard_count, retention: RetentionHours::MIN };
+    let properties = StreamProperties::default();
+    let request = CreateStream { name: stream(name), shard_count, properties };
     engine.create_stream(request).await.unwrap();
 }
 
