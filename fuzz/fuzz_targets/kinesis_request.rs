@@ -9,10 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baikonur_api::{InProcess, ServerSettings, Streams};
 use baikonur_stream::{
-    Administer, AdministerError, CreateStream, Cursor, HashKeyRange, Placed, ProducerPosition,
-    PutEntry, PutError, Read, ReadError, ReadLimits, ReadPage, RetentionHours, SequenceNumber,
-    Shard, ShardAddress, ShardId, StartingPosition, StreamDescription, StreamName, StreamStatus,
-    SystemClock, Timestamp, Write,
+    Administer, AdministerError, BillingCommitment, CreateStream, Cursor, HashKeyRange, Placed,
+    ProducerPosition, PutEntry, PutError, Read, ReadError, ReadLimits, ReadPage, SequenceNumber,
+    Shard, ShardAddress, ShardId, ShardUsage, StartingPosition, StreamChange, StreamDescription,
+    StreamName, StreamOwner, StreamStatus, SystemClock, Timestamp, Write,
 };
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -81,11 +81,11 @@ impl Administer for Hollow {
         Ok(())
     }
 
-    async fn delete_stream(&self, _: &StreamName) -> Result<(), AdministerError> {
+    async fn delete_stream(&self, _: &StreamName, _: bool) -> Result<(), AdministerError> {
         Ok(())
     }
 
-    async fn list_streams(&self) -> Result<Vec<StreamName>, AdministerError> {
+    async fn list_streams(&self, _: &StreamOwner) -> Result<Vec<StreamName>, AdministerError> {
         Ok(Vec::new())
     }
 
@@ -105,23 +105,32 @@ impl Administer for Hollow {
             name: name.clone(),
             status: StreamStatus::Active,
             created: Timestamp::from_seconds(1_700_000_000),
-            retention: RetentionHours::MIN,
+            properties: Arc::default(),
             shards: HashKeyRange::evenly(3).into_iter().enumerate().map(shard).collect(),
+            consumers: Arc::default(),
         })
     }
 
-    async fn increase_retention(
+    async fn change_stream(
         &self,
-        _: &StreamName,
-        _: RetentionHours,
-    ) -> Result<(), AdministerError> {
-        Ok(())
+        name: &StreamName,
+        _: StreamChange,
+    ) -> Result<StreamDescription, AdministerError> {
+        self.describe_stream(name).await
     }
 
-    async fn decrease_retention(
+    async fn usage(&self, _: &StreamName) -> Result<Vec<ShardUsage>, AdministerError> {
+        Ok(Vec::new())
+    }
+
+    async fn commitment(&self, _: &StreamOwner) -> Result<BillingCommitment, AdministerError> {
+        Ok(BillingCommitment::default())
+    }
+
+    async fn commit_to(
         &self,
-        _: &StreamName,
-        _: RetentionHours,
+        _: &StreamOwner,
+        _: BillingCommitment,
     ) -> Result<(), AdministerError> {
         Ok(())
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baikonur_api::{InProcess, NoPages, Server, ServerSettings, Streams};
 use baikonur_stream::{
-    Administer, AdministerError, Clock, CreateStream, Cursor, PartitionKey, Placed,
-    ProducerPosition, PutEntry, PutError, Read, ReadError, ReadLimits, ReadPage, Record,
-    RetentionHours, SequenceNumber, Shard, ShardAddress, ShardId, StartingPosition,
-    StreamDescription, StreamName, SystemClock, Write,
+    Administer, AdministerError, BillingCommitment, Clock, CreateStream, Cursor, PartitionKey,
+    Placed, ProducerPosition, PutEntry, PutError, Read, ReadError, ReadLimits, ReadPage, Record,
+    SequenceNumber, Shard, ShardAddress, ShardId, ShardUsage, StartingPosition, StreamChange,
+    StreamDescription, StreamName, StreamOwner, StreamStatus, SystemClock, Timestamp, Write,
 };
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,30 +79,48 @@ impl Administer for Weightless {
         Ok(())
     }
 
-    async fn delete_stream(&self, _: &StreamName) -> Result<(), AdministerError> {
+    async fn delete_stream(&self, _: &StreamName, _: bool) -> Result<(), AdministerError> {
         Ok(())
     }
 
-    async fn list_streams(&self) -> Result<Vec<StreamName>, AdministerError> {
+    async fn list_streams(&self, _: &StreamOwner) -> Result<Vec<StreamName>, AdministerError> {
         Ok(Vec::new())
     }
 
-    async fn describe_stream(&self, n: &StreamName) -> Result<StreamDescription, AdministerError> {
-        Err(AdministerError::StreamNotFound(n.clone()))
+    async fn describe_stream(
+        &self,
+        name: &StreamName,
+    ) -> Result<StreamDescription, AdministerError> {
+        Ok(StreamDescription {
+            name: name.clone(),
+            status: StreamStatus::Active,
+            created: Timestamp::from_seconds(1_700_000_000),
+            properties: Arc::default(),
+            shards: Arc::new([]),
+            consumers: Arc::default(),
+        })
     }
 
-    async fn increase_retention(
+    async fn change_stream(
         &self,
-        _: &StreamName,
-        _: RetentionHours,
-    ) -> Result<(), AdministerError> {
-        Ok(())
+        name: &StreamName,
+        _: StreamChange,
+    ) -> Result<StreamDescription, AdministerError> {
+        self.describe_stream(name).await
     }
 
-    async fn decrease_retention(
+    async fn usage(&self, _: &StreamName) -> Result<Vec<ShardUsage>, AdministerError> {
+        Ok(Vec::new())
+    }
+
+    async fn commitment(&self, _: &StreamOwner) -> Result<BillingCommitment, AdministerError> {
+        Ok(BillingCommitment::default())
+    }
+
+    async fn commit_to(
         &self,
-        _: &StreamName,
-        _: RetentionHours,
+        _: &StreamOwner,
+        _: BillingCommitment,
     ) -> Result<(), AdministerError> {
         Ok(())
     }

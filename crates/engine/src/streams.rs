@@ -74,7 +74,7 @@ impl Counted {
 
 impl Flow {
     fn new(stream: &StreamName, shard: ShardId) -> Self {
-        let register = |name: &'static str| metrics::counter!(name, "stream" => stream.to_string(), "shard" => shard.to_string());
+        let register = |name: &'static str| metrics::counter!(name, "stream" => stream.qualified().to_owned(), "shard" => shard.to_string());
         let counted = |name| Counted(register(name), AtomicU64::new(0));
         Self {
             records_in: counted("baikonur_stream_records_in_total"),

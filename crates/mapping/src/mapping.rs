@@ -169,11 +169,13 @@ impl Shards {
                 continue;
             }
             let parents = [shard.parent, shard.adjacent_parent];
-            let mut listed_parents = parents.iter().flatten().filter(|id| names.contains(id));
-            if listed_parents.clone().any(|parent| !self.ended.contains(parent)) {
+            let listed_parents = parents.iter().flatten().filter(|id| names.contains(id));
+            if listed_parents.into_iter().any(|parent| !self.ended.contains(parent)) {
                 continue;
             }
-            let child = !fresh && listed_parents.next().is_some();
+            // Also when the parents are listed no more: a child was made while this consumer read
+            // on, and nothing of it is before its time.
+            let child = !fresh && shard.parent.is_some();
             let start = if child {
                 StartingPosition::TrimHorizon
             } else {

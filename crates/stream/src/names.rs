@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// A stream name: 1 to 128 characters of `[a-zA-Z0-9_.-]` (API model, `StreamName`), in the account
 /// and region whose it is.
 ///
-/// As text, a stream of the store's own account and region is its name alone; one of another is
-/// `account/region/name`.
+/// It is shown without account and region, as messages of the service do. Read and stored, a stream
+/// of the store's own account and region is its name alone, one of another `account/region/name`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StreamName(Arc<str>);
@@ -36,6 +36,11 @@ impl StreamName {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The name, with account and region unless they are the store's own.
+    pub fn qualified(&self) -> &str {
+        &self.0
+    }
+
     /// Whose stream it is.
     pub fn owner(&self) -> StreamOwner {
         StreamOwner(self.0.rsplit_once('/').map(|(owner, _)| owner.into()))
@@ -44,7 +49,7 @@ impl StreamName {
 
 impl fmt::Display for StreamName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -218,8 +223,11 @@ mod tests {
         assert_ne!(own, other);
         assert_eq!((own.as_str(), other.as_str()), ("s", "s"));
         assert_eq!((own.owner(), other.owner()), (StreamOwner::OWN, owner));
-        assert_eq!(other.to_string(), "123456789012/eu-west-1/s");
-        assert_eq!(other.to_string().parse(), Ok(other));
+        assert_eq!(
+            (other.to_string().as_str(), other.qualified()),
+            ("s", "123456789012/eu-west-1/s")
+        );
+        assert_eq!(other.qualified().parse(), Ok(other));
         for text in ["1/eu-west-1/s", "123456789012//s", "123456789012/s", "/s", "a/b/c/d"] {
             assert!(text.parse::<StreamName>().is_err(), "{text}");
         }

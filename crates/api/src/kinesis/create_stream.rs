@@ -1,6 +1,6 @@
 //! CreateStream. The stream is ACTIVE when the answer comes.
 
-use baikonur_stream::{CreateStream, RetentionHours};
+use baikonur_stream::{CreateStream, StreamProperties};
 use bytes::Bytes;
 
 use crate::kinesis::Kinesis;
@@ -35,7 +35,7 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Creat
         (None, Some("PROVISIONED")) => return Err(missing("ShardCount")),
         (None, _) => SHARDS_DEFAULT,
     };
-    Ok(CreateStream { name, shard_count, retention: RetentionHours::MIN })
+    Ok(CreateStream { name, shard_count, properties: StreamProperties::default() })
 }
 
 /// A stream that silently lacks what was asked for would fail its producers later. Tags and warm

@@ -1,5 +1,6 @@
 //! DecreaseStreamRetentionPeriod. Its request is that of IncreaseStreamRetentionPeriod.
 
+use baikonur_stream::StreamChange;
 use bytes::Bytes;
 
 use crate::kinesis::Kinesis;
@@ -9,7 +10,11 @@ use crate::wire::error::ApiError;
 
 pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
     let Call { stream, retention } = call;
-    let decreased = kinesis.streams.administer.decrease_retention(&stream, retention).await;
+    let decreased = kinesis
+        .streams
+        .administer
+        .change_stream(&stream, StreamChange::DecreaseRetention(retention))
+        .await;
     decreased.map_err(|error| kinesis.home.retention_failure(&stream, &error))?;
     Ok(Bytes::new())
 }

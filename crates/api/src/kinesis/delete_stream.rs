@@ -22,7 +22,7 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Strea
 }
 
 pub(crate) async fn answer(stream: StreamName, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
-    let deleted = kinesis.streams.administer.delete_stream(&stream).await;
+    let deleted = kinesis.streams.administer.delete_stream(&stream, false).await;
     deleted.map_err(|error| kinesis.home.administer_failure(&error))?;
     Ok(Bytes::new())
 }

@@ -5,6 +5,10 @@ use baikonur_stream::{AdministerError, PutError, ReadError, ShardAddress, ShardI
 use crate::kinesis::Home;
 use crate::wire::error::{ApiError, ErrorCode};
 
+fn limit_exceeded(message: String) -> ApiError {
+    ApiError::new(ErrorCode::LimitExceeded, message)
+}
+
 /// Answers 500, which every SDK tries again, and says why for whoever reads the client's log.
 fn internal_failure(reason: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::InternalFailure, reason.to_string())
@@ -146,6 +150,74 @@ impl Home {
                 ApiError::invalid_argument(error.to_string())
             }
             AdministerError::Unavailable(_) => internal_failure(error),
+            AdministerError::ShardNotFound(ShardAddress { stream, shard }) => {
+                self.shard_not_found(&shard.to_string(), stream)
+            }
+            AdministerError::ShardClosed(ShardAddress { stream, shard }) => {
+                ApiError::invalid_argument(format!(
+                    "Shard {shard} in stream {stream} under account {account} has already been \
+                     merged or split, and thus is not eligible for merging or splitting."
+                ))
+            }
+            AdministerError::SplitPoint {
+                shard: ShardAddress { stream, shard },
+                at,
+                start,
+                end,
+            } => ApiError::invalid_argument(format!(
+                "NewStartingHashKey {at} used in SplitShard() on shard {shard} in stream \
+                     {stream} under account {account} is not both greater than one plus the \
+                     shard's StartingHashKey {start} and less than the shard's EndingHashKey {end}."
+            )),
+            AdministerError::NotAdjacent { stream, shard, adjacent } => {
+                ApiError::invalid_argument(format!(
+                    "Shards {shard} and {adjacent} in stream {stream} under account {account} are \
+                     not an adjacent pair of shards eligible for merging"
+                ))
+            }
+            AdministerError::AboveDouble { open, target } => limit_exceeded(format!(
+                "UpdateShardCount cannot scale up over double your current open shard count. \
+                 Current open shard count: {open} Target shard count: {target}"
+            )),
+            AdministerError::BelowHalf { open, target } => limit_exceeded(format!(
+                "UpdateShardCount cannot scale down below half your current open shard count. \
+                 Current open shard count: {open} Target shard count: {target}"
+            )),
+            AdministerError::OnDemand(stream) => ApiError::new(
+                ErrorCode::Validation,
+                format!(
+                    "Request is invalid. Stream {stream} under account {account} is in On-Demand \
+                     mode."
+                ),
+            ),
+            AdministerError::Provisioned(stream) => ApiError::invalid_argument(format!(
+                "Request is invalid. Stream {stream} under account {account} is in Provisioned mode."
+            )),
+            // Operations on tags say which resource it is.
+            AdministerError::TooManyTags => ApiError::invalid_argument(error.to_string()),
+            AdministerError::ConsumerNotFound { consumer, .. } => {
+                ApiError::not_found(format!("Consumer {consumer}, account {account} not found."))
+            }
+            AdministerError::ConsumerExists { consumer, .. } => ApiError::new(
+                ErrorCode::ResourceInUse,
+                format!("Consumer {consumer} under account {account} already exists."),
+            ),
+            AdministerError::ConsumerLimit { limit } => {
+                limit_exceeded(format!("A stream has at most {limit} registered consumers."))
+            }
+            AdministerError::HasConsumers(stream) => ApiError::new(
+                ErrorCode::ResourceInUse,
+                format!(
+                    "DeleteStream can't delete {} because there are consumers associated with this \
+                     data stream. To delete {stream} anyway, set the EnforceConsumerDeletion \
+                     parameter to true to force the deletion of all the consumers that are \
+                     associated with it.",
+                    self.arn(stream)
+                ),
+            ),
+            AdministerError::NoPolicy => {
+                ApiError::not_found("There is no policy attached to the resource.")
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! IncreaseStreamRetentionPeriod. The period in force is a success: Terraform sends it after each
 //! creation.
 
-use baikonur_stream::{RetentionHours, StreamName};
+use baikonur_stream::{RetentionHours, StreamChange, StreamName};
 use bytes::Bytes;
 
 use crate::kinesis::Kinesis;
@@ -45,7 +45,11 @@ fn out_of_range(hours: i32) -> ApiError {
 
 pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
     let Call { stream, retention } = call;
-    let increased = kinesis.streams.administer.increase_retention(&stream, retention).await;
+    let increased = kinesis
+        .streams
+        .administer
+        .change_stream(&stream, StreamChange::IncreaseRetention(retention))
+        .await;
     increased.map_err(|error| kinesis.home.retention_failure(&stream, &error))?;
     Ok(Bytes::new())
 }

@@ -165,7 +165,8 @@ impl Filter {
 }
 
 fn trim_horizon(stream: &StreamDescription, now: Timestamp) -> Timestamp {
-    let retention = std::time::Duration::from_secs(u64::from(stream.retention.hours()) * 3600);
+    let retention =
+        std::time::Duration::from_secs(u64::from(stream.properties.retention.hours()) * 3600);
     now.minus(retention).max(stream.created)
 }
 

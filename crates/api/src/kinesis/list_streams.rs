@@ -1,6 +1,6 @@
 //! ListStreams: names in order, in pages.
 
-use baikonur_stream::{AdministerError, StreamDescription};
+use baikonur_stream::{AdministerError, StreamDescription, StreamOwner};
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -85,7 +85,7 @@ impl Summary {
 
 pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
     let Kinesis { streams, home, .. } = kinesis;
-    let listed = streams.administer.list_streams().await;
+    let listed = streams.administer.list_streams(&StreamOwner::OWN).await;
     let names = listed.map_err(|error| home.administer_failure(&error))?;
     let mut rest = names.into_iter().filter(|name| name.as_str() > call.after.as_str());
     let mut summaries = Vec::new();

@@ -108,7 +108,7 @@ impl StreamShape {
             stream_arn: home.arn(&stream.name),
             stream_status: stream_status(stream.status),
             stream_mode_details: StreamModeDetails::PROVISIONED,
-            retention_period_hours: stream.retention.hours(),
+            retention_period_hours: stream.properties.retention.hours(),
             stream_creation_timestamp: stream.created.seconds(),
             enhanced_monitoring: [EnhancedMetrics { shard_level_metrics: [] }],
             encryption_type: "NONE",

@@ -10,8 +10,8 @@ use anyhow::Context;
 use baikonur_api::{Server, Streams};
 use baikonur_engine::{Engine, EngineSettings};
 use baikonur_stream::{
-    Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, SystemClock,
-    Write,
+    Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, StreamProperties,
+    SystemClock, Write,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
@@ -99,7 +99,10 @@ impl Pipeline {
             let request = CreateStream {
                 name: stream.name.clone(),
                 shard_count: stream.shards,
-                retention: stream.retention,
+                properties: StreamProperties {
+                    retention: stream.retention,
+                    ..StreamProperties::default()
+                },
             };
             match self.streams.administer.create_stream(request).await {
                 Ok(()) => info!(stream = %stream.name, shards = stream.shards, "stream made"),
@@ -119,12 +122,12 @@ impl Pipeline {
         let Some(asked) = self.config.streams.iter().find(|stream| stream.name == *name) else {
             return Ok(());
         };
-        let open = found.shards.iter().filter(|s| s.ending_sequence_number.is_none()).count();
+        let open = found.open_shards().count();
         if open != asked.shards as usize {
             warn!(stream = %name, open, configured = asked.shards, "the stream exists with another number of shards and is left as it is");
         }
-        if found.retention != asked.retention {
-            warn!(stream = %name, hours = found.retention.hours(), configured = asked.retention.hours(), "the stream exists with another retention period and is left as it is");
+        if found.properties.retention != asked.retention {
+            warn!(stream = %name, hours = found.properties.retention.hours(), configured = asked.retention.hours(), "the stream exists with another retention period and is left as it is");
         }
         Ok(())
     }
