@@ -9,7 +9,7 @@ use std::sync::Arc;
 use baikonur_engine::{Engine, EngineSettings, SimulatedDisk};
 use baikonur_stream::{
     Administer, CreateStream, Cursor, Read, ReadError, ReadLimits, RetentionHours, ShardAddress,
-    ShardId, StartingPosition, StreamName, SystemClock,
+    ShardId, StartingPosition, StreamName, StreamProperties, SystemClock,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -61,8 +61,11 @@ async fn open_and_read(segments: Vec<Vec<u8>>) {
     };
     let name = StreamName::new("s").unwrap();
     let (engine, _) = open().unwrap();
-    let stream =
-        CreateStream { name: name.clone(), shard_count: 1, retention: RetentionHours::MAX };
+    let stream = CreateStream {
+        name: name.clone(),
+        shard_count: 1,
+        properties: StreamProperties { retention: RetentionHours::MAX, ..Default::default() },
+    };
     engine.create_stream(stream).await.unwrap();
     engine.close().await;
     drop(engine);
