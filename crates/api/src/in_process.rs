@@ -7,7 +7,16 @@ use http_body_util::BodyExt;
 
 use crate::kinesis::{Answer, Home, Kinesis, Operation, Shared};
 use crate::wire::error::{ApiError, ErrorCode};
+use crate::wire::event_stream;
 use crate::{Format, ServerSettings, Streams};
+
+/// A message of an event stream.
+///
+/// # Panics
+/// If the name of a header has more than 255 bytes, or a value more than 65,535.
+pub fn event_stream_message(headers: &[(&str, &str)], payload: &[u8]) -> Bytes {
+    event_stream::message(headers, |message| [&message, payload].concat())
+}
 
 /// The operations over some streams.
 pub struct InProcess {

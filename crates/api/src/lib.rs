@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use baikonur_stream::{Administer, Clock, Read, Write};
 
-pub use in_process::InProcess;
+pub use in_process::{InProcess, event_stream_message};
 pub use server::{NoPages, Page, Pages, ServeError, Server, ServerSettings};
 pub use wire::format::Format;
 

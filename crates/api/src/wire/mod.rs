@@ -6,6 +6,7 @@ pub(crate) mod cbor;
 pub(crate) mod constraint;
 pub(crate) mod content_type;
 pub(crate) mod error;
+pub(crate) mod event_stream;
 pub(crate) mod format;
 pub(crate) mod json;
 pub(crate) mod members;
