@@ -1,4 +1,4 @@
-//! What a record costs in this room: JSON, base64, MD5 and the answer, without a disk; then the same
+//! What a record costs in this room: JSON or CBOR, MD5 and the answer, without a disk; then JSON
 //! with HTTP over a socket, whose client shares the core. Prints records per second on one core; run
 //! with `cargo bench -p baikonur-api`.
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baikonur_api::{InProcess, NoPages, Server, ServerSettings, Streams};
+use baikonur_api::{Format, InProcess, NoPages, Server, ServerSettings, Streams};
 use baikonur_stream::{
     Administer, AdministerError, BillingCommitment, Clock, CreateStream, Cursor, PartitionKey,
     Placed, ProducerPosition, PutEntry, PutError, Read, ReadError, ReadLimits, ReadPage, Record,
@@ -146,6 +146,23 @@ fn put_body() -> Bytes {
     format!("{{\"StreamName\":\"bench\",\"Records\":[{}]}}", records.join(",")).into()
 }
 
+fn put_body_in_cbor() -> Bytes {
+    use ciborium::Value::{Array, Bytes, Map, Text};
+    let text = |text: &str| Text(text.to_owned());
+    let record = |index: usize| {
+        let key = format!("partition-{index:06}");
+        Map(vec![(text("Data"), Bytes(line(index))), (text("PartitionKey"), Text(key))])
+    };
+    let records = (0..RECORDS).map(record).collect();
+    in_cbor(&Map(vec![(text("StreamName"), text("bench")), (text("Records"), Array(records))]))
+}
+
+fn in_cbor(value: &ciborium::Value) -> Bytes {
+    let mut body = Vec::new();
+    ciborium::into_writer(value, &mut body).expect("written to memory");
+    body.into()
+}
+
 fn page() -> Vec<Record> {
     let record = |index: usize| Record {
         sequence_number: number(index as u64),
@@ -157,18 +174,18 @@ fn page() -> Vec<Record> {
 }
 
 /// Calls until the time is up, and prints how many records that were.
-async fn measure(name: &str, operations: &InProcess, operation: &str, body: Bytes) {
+async fn measure(format: Format, operations: &InProcess, operation: &str, body: Bytes) {
     let clock = SystemClock::new();
-    let (status, answer) = operations.call(operation, body.clone()).await;
+    let (status, answer) = operations.call_in(format, operation, body.clone()).await;
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
     let (started, mut calls) = (clock.monotonic(), 0);
     while clock.monotonic() - started < RUN {
         for _ in 0..100 {
-            black_box(operations.call(operation, black_box(body.clone())).await);
+            black_box(operations.call_in(format, operation, black_box(body.clone())).await);
         }
         calls += 100;
     }
-    print(name, calls, clock.monotonic() - started);
+    print(&format!("{operation} {format:?}"), calls, clock.monotonic() - started);
 }
 
 fn print(name: &str, calls: usize, took: Duration) {
@@ -226,10 +243,13 @@ async fn main() {
         clock: Arc::new(SystemClock::new()),
     };
     let operations = InProcess::new(&ServerSettings::default(), streams.clone());
-    measure("PutRecords", &operations, "PutRecords", put_body()).await;
+    measure(Format::Json, &operations, "PutRecords", put_body()).await;
+    measure(Format::Cbor, &operations, "PutRecords", put_body_in_cbor()).await;
     let body = r#"{"StreamName":"bench","ShardId":"1","ShardIteratorType":"LATEST"}"#;
     let (_, iterator) = operations.call("GetShardIterator", body.into()).await;
     // The answer of one is a request of the other.
-    measure("GetRecords", &operations, "GetRecords", iterator).await;
+    measure(Format::Json, &operations, "GetRecords", iterator.clone()).await;
+    let iterator: ciborium::Value = serde_json::from_slice(&iterator).expect("JSON");
+    measure(Format::Cbor, &operations, "GetRecords", in_cbor(&iterator)).await;
     measure_http(streams).await;
 }

@@ -1,29 +1,54 @@
 //! The operations without a socket: what benchmarks measure and fuzzing feeds.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
-use crate::kinesis::{Kinesis, Operation};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+
+use crate::kinesis::{Answer, Home, Kinesis, Operation, Shared};
 use crate::wire::error::{ApiError, ErrorCode};
-use crate::{ServerSettings, Streams};
+use crate::wire::event_stream;
+use crate::{Format, ServerSettings, Streams};
+
+/// A message of an event stream.
+///
+/// # Panics
+/// If the name of a header has more than 255 bytes, or a value more than 65,535.
+pub fn event_stream_message(headers: &[(&str, &str)], payload: &[u8]) -> Bytes {
+    event_stream::message(headers, |message| [&message, payload].concat())
+}
 
 /// The operations over some streams.
-pub struct InProcess(Kinesis);
+pub struct InProcess {
+    shared: Arc<Shared>,
+    home: Home,
+}
 
 impl InProcess {
     /// The operations as a server with these settings has them.
     pub fn new(settings: &ServerSettings, streams: Streams) -> Self {
-        Self(Kinesis::new(settings, streams))
+        Self { shared: Shared::new(settings, streams), home: Home::of(settings) }
     }
 
-    /// What an operation answers to a body: the HTTP status and the body of the answer.
+    /// What an operation answers to a JSON body: the HTTP status and the body of the answer.
     pub async fn call(&self, operation: &str, body: Bytes) -> (u16, Bytes) {
+        self.call_in(Format::Json, operation, body).await
+    }
+
+    /// What an operation answers to a body of a format. A stream is answered when it has ended.
+    pub async fn call_in(&self, format: Format, operation: &str, body: Bytes) -> (u16, Bytes) {
+        let kinesis = Kinesis { shared: Arc::clone(&self.shared), home: self.home.clone(), format };
         let answer = match Operation::named(operation) {
-            Some(operation) => operation.answer(&self.0, body).await,
+            Some(operation) => operation.answer(&kinesis, body).await,
             None => Err(ApiError::bare(ErrorCode::UnknownOperation)),
         };
         match answer {
-            Ok(answer) => (200, answer),
-            Err(error) => (error.code.status(), error.body().into()),
+            Ok(Answer::Whole(body)) => (200, body),
+            Ok(Answer::Stream(frames)) => match frames.collect().await {
+                Ok(frames) => (200, frames.to_bytes()),
+                Err(never) => match never {},
+            },
+            Err(error) => (error.code.status(), error.body(format).into()),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The HTTP front: the Kinesis API as AWS SDKs and the AWS CLI speak it (JSON 1.1), over the
-//! contracts of streams.
+//! The HTTP front: the Kinesis API as AWS SDKs and the AWS CLI speak it (JSON 1.1, CBOR 1.1), over
+//! the contracts of streams.
 //!
 //! A request passes `server` (connections, limits, the order of checks), `auth` (is it signed at
 //! all), then its operation in `kinesis`, which reads and writes with `wire`. Handlers translate:
@@ -19,8 +19,9 @@ use std::sync::Arc;
 
 use baikonur_stream::{Administer, Clock, Read, Write};
 
-pub use in_process::InProcess;
+pub use in_process::{InProcess, event_stream_message};
 pub use server::{NoPages, Page, Pages, ServeError, Server, ServerSettings};
+pub use wire::format::Format;
 
 /// The streams that are served.
 #[derive(Clone)]

@@ -32,6 +32,9 @@ pub(crate) const VIOLATIONS_MAX: usize = 10;
 /// Elements of a list that are kept while a request is read: above every length allowed.
 pub(crate) const LIST_KEPT_MAX: usize = 1000;
 
+/// How deep arrays and maps may lie in each other in CBOR, as `serde_json` allows in JSON.
+pub(crate) const CBOR_DEPTH_MAX: usize = 128;
+
 /// Largest request body: 10 MiB of payload are 13.4 MiB in base64, and names and keys come on top.
 pub(crate) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How much of a body that is too large is read and thrown away, so that the client gets the answer.

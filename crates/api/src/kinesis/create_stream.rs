@@ -1,7 +1,6 @@
 //! CreateStream. The stream is ACTIVE when the answer comes.
 
 use baikonur_stream::{CreateStream, StreamProperties};
-use bytes::Bytes;
 
 use crate::kinesis::Kinesis;
 use crate::limits::{RECORD_KIB_MAX, SHARDS_DEFAULT};
@@ -52,10 +51,9 @@ fn refuse_what_would_be_forgotten(request: &Request<'_>) -> Result<(), ApiError>
     Ok(())
 }
 
-pub(crate) async fn answer(request: CreateStream, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+pub(crate) async fn answer(request: CreateStream, kinesis: &Kinesis) -> Result<(), ApiError> {
     let created = kinesis.streams.administer.create_stream(request).await;
-    created.map_err(|error| kinesis.home.administer_failure(&error))?;
-    Ok(Bytes::new())
+    created.map_err(|error| kinesis.home.administer_failure(&error))
 }
 
 #[cfg(test)]

@@ -1,22 +1,20 @@
 //! DecreaseStreamRetentionPeriod. Its request is that of IncreaseStreamRetentionPeriod.
 
 use baikonur_stream::StreamChange;
-use bytes::Bytes;
 
 use crate::kinesis::Kinesis;
 use crate::kinesis::increase_stream_retention_period::Call;
 pub(crate) use crate::kinesis::increase_stream_retention_period::{Request, translate};
 use crate::wire::error::ApiError;
 
-pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<(), ApiError> {
     let Call { stream, retention } = call;
     let decreased = kinesis
         .streams
         .administer
         .change_stream(&stream, StreamChange::DecreaseRetention(retention))
         .await;
-    decreased.map_err(|error| kinesis.home.retention_failure(&stream, &error))?;
-    Ok(Bytes::new())
+    decreased.map(|_| ()).map_err(|error| kinesis.home.retention_failure(&stream, &error))
 }
 
 #[cfg(test)]

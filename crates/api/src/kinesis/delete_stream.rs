@@ -1,7 +1,6 @@
 //! DeleteStream. There are no registered consumers that could stand in the way.
 
 use baikonur_stream::StreamName;
-use bytes::Bytes;
 
 use crate::kinesis::Kinesis;
 use crate::wire::constraint::{ARN_LENGTH, NAME, NAME_LENGTH, STREAM_ARN};
@@ -21,10 +20,9 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Strea
     kinesis.home.stream(request.stream_name.as_ref(), request.stream_arn.as_ref())
 }
 
-pub(crate) async fn answer(stream: StreamName, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+pub(crate) async fn answer(stream: StreamName, kinesis: &Kinesis) -> Result<(), ApiError> {
     let deleted = kinesis.streams.administer.delete_stream(&stream, false).await;
-    deleted.map_err(|error| kinesis.home.administer_failure(&error))?;
-    Ok(Bytes::new())
+    deleted.map_err(|error| kinesis.home.administer_failure(&error))
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! DescribeStream: a stream with a page of its shards.
 
 use baikonur_stream::{ShardId, StreamName};
-use bytes::Bytes;
-use serde::Serialize;
 
 use crate::kinesis::Kinesis;
-use crate::kinesis::shapes::{ShardShape, StreamShape, json};
+use crate::kinesis::shapes::{ShardShape, StreamShape};
 use crate::limits::DESCRIBE_SHARDS_MAX;
 use crate::wire::constraint::{ARN_LENGTH, NAME, NAME_LENGTH, Range, STREAM_ARN};
 use crate::wire::error::ApiError;
 use crate::wire::members::{Integer, Text};
+use crate::wire::output::{Encoder, Members, Structure, output};
 use crate::wire::structure::structure;
 
 structure! {
@@ -36,34 +35,36 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call,
     Ok(Call { limit: limit.min(DESCRIBE_SHARDS_MAX), after: after.transpose()?, stream })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
-    stream_description: Description,
+output! {
+    pub(crate) struct Output {
+        description: Description = "StreamDescription",
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug)]
 struct Description {
-    #[serde(flatten)]
     stream: StreamShape,
     shards: Vec<ShardShape>,
-    has_more_shards: bool,
+    has_more: bool,
 }
 
-pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+impl Structure for Description {
+    fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
+        self.stream.write_members(members);
+        members.member("Shards", &self.shards);
+        members.member("HasMoreShards", &self.has_more);
+    }
+}
+
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiError> {
     let home = &kinesis.home;
     let described = kinesis.streams.administer.describe_stream(&call.stream).await;
     let description = described.map_err(|error| home.administer_failure(&error))?;
     let mut rest = description.shards.iter().filter(|shard| Some(shard.id) > call.after);
     let shards = rest.by_ref().take(call.limit).map(ShardShape::of).collect();
-    Ok(json(&Answer {
-        stream_description: Description {
-            stream: StreamShape::of(&description, home),
-            shards,
-            has_more_shards: rest.next().is_some(),
-        },
-    }))
+    let has_more = rest.next().is_some();
+    let stream = StreamShape::of(&description, home);
+    Ok(Output { description: Description { stream, shards, has_more } })
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! DescribeStreamSummary: a stream without its shards.
 
 use baikonur_stream::StreamName;
-use bytes::Bytes;
-use serde::Serialize;
 
 use crate::kinesis::Kinesis;
-use crate::kinesis::shapes::{StreamShape, json};
+use crate::kinesis::shapes::StreamShape;
 use crate::limits::RECORD_KIB_MAX;
 use crate::wire::constraint::{ARN_LENGTH, NAME, NAME_LENGTH, STREAM_ARN};
 use crate::wire::error::ApiError;
 use crate::wire::members::Text;
+use crate::wire::output::{Encoder, Members, Structure, output};
 use crate::wire::structure::structure;
 
 structure! {
@@ -23,36 +22,34 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Strea
     kinesis.home.stream(request.stream_name.as_ref(), request.stream_arn.as_ref())
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
-    stream_description_summary: Summary,
+output! {
+    pub(crate) struct Output {
+        summary: Summary = "StreamDescriptionSummary",
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug)]
 struct Summary {
-    #[serde(flatten)]
     stream: StreamShape,
-    open_shard_count: usize,
-    consumer_count: usize,
-    #[serde(rename = "MaxRecordSizeInKiB")]
-    record_kib_max: i32,
+    open_shards: usize,
 }
 
-pub(crate) async fn answer(stream: StreamName, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+impl Structure for Summary {
+    fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
+        self.stream.write_members(members);
+        members.member("OpenShardCount", &self.open_shards);
+        members.member("ConsumerCount", &0u32);
+        members.member("MaxRecordSizeInKiB", &RECORD_KIB_MAX.unsigned_abs());
+    }
+}
+
+pub(crate) async fn answer(stream: StreamName, kinesis: &Kinesis) -> Result<Output, ApiError> {
     let home = &kinesis.home;
     let described = kinesis.streams.administer.describe_stream(&stream).await;
     let description = described.map_err(|error| home.administer_failure(&error))?;
     let open = description.shards.iter().filter(|shard| shard.ending_sequence_number.is_none());
-    Ok(json(&Answer {
-        stream_description_summary: Summary {
-            stream: StreamShape::of(&description, home),
-            open_shard_count: open.count(),
-            consumer_count: 0,
-            record_kib_max: RECORD_KIB_MAX,
-        },
-    }))
+    let open_shards = open.count();
+    Ok(Output { summary: Summary { stream: StreamShape::of(&description, home), open_shards } })
 }
 
 #[cfg(test)]

@@ -1,24 +1,22 @@
 //! GetRecords: a page of a shard.
 //!
-//! Payloads go from the store straight into the answer, in base64. Memory for an answer is reserved
+//! Payloads go from the store straight into the answer. Memory for an answer is reserved
 //! before the page is read and given back when the client has taken it.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
-use baikonur_stream::{Cursor, ReadLimits, ReadPage, Record, StreamName};
+use baikonur_stream::{Cursor, ReadLimits, ReadPage, StreamName};
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::kinesis::shapes::HashKeyRange;
-use crate::kinesis::{Kinesis, permits};
+use crate::kinesis::records::{children, records, records_capacity};
+use crate::kinesis::{Answer, Kinesis, permits};
 use crate::limits::{ANSWER_BYTES_MAX, GET_BYTES_MAX, GET_RECORDS_MAX};
 use crate::wire::constraint::{ARN_LENGTH, Length, Range, Required, STREAM_ARN};
 use crate::wire::error::{ApiError, ErrorCode};
 use crate::wire::members::{Boolean, Integer, Text};
+use crate::wire::output::{Encoder, Members, Structure};
 use crate::wire::structure::structure;
-use crate::wire::time::write_seconds;
-use crate::wire::writer::{write_blob, write_string};
 
 structure! {
     pub(crate) struct Request<'a> {
@@ -54,7 +52,7 @@ fn check_stream(named: Option<&StreamName>, cursor: &Cursor) -> Result<(), ApiEr
     }
 }
 
-pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Answer, ApiError> {
     let Call { cursor, limits, dry_run } = call;
     let mut room = reserve(kinesis).await?;
     let read = kinesis.streams.read.read(&cursor, limits).await;
@@ -63,12 +61,12 @@ pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiEr
         return Err(kinesis.refuse_dry_run(&cursor.shard.stream).await);
     }
     let next = page.next.as_ref().map(|cursor| kinesis.shard_iterator(cursor));
-    let bytes = write_answer(&page, next.as_deref());
+    let bytes = kinesis.format.encode(&Page { page: &page, next: next.as_deref() });
     // The page is gone when the answer waits for the client: give back what it took.
     drop(page);
     let needless = room.num_permits().saturating_sub(permits(bytes.capacity()));
     drop(room.split(needless));
-    Ok(Bytes::from_owner(Reserved { bytes, _room: room }))
+    Ok(Answer::Whole(Bytes::from_owner(Reserved { bytes, _room: room })))
 }
 
 async fn reserve(kinesis: &Kinesis) -> Result<OwnedSemaphorePermit, ApiError> {
@@ -89,57 +87,28 @@ impl AsRef<[u8]> for Reserved {
     }
 }
 
-/// Bytes of an answer's fixed parts, and of a record beside payload and key.
+/// Bytes of an answer's fixed parts.
 const ANSWER_BYTES: usize = 640;
-const RECORD_BYTES: usize = 176;
 
 /// The answer for a page; `next` is the iterator that goes on, none at the end of a closed shard.
-pub(crate) fn write_answer(page: &ReadPage, next: Option<&str>) -> Vec<u8> {
-    let size = |r: &Record| r.data.len().div_ceil(3) * 4 + r.partition_key.bytes().len();
-    let payload: usize = page.records.iter().map(size).sum();
-    let mut out = Vec::with_capacity(ANSWER_BYTES + RECORD_BYTES * page.records.len() + payload);
-    write!(out, "{{\"MillisBehindLatest\":{}", page.millis_behind_latest)
-        .expect("written to memory");
-    match next {
-        Some(next) => {
-            out.extend_from_slice(b",\"NextShardIterator\":");
-            write_string(&mut out, next);
-        }
-        None => write_children(&mut out, page),
-    }
-    out.extend_from_slice(b",\"Records\":[");
-    for (index, record) in page.records.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_record(&mut out, record);
-    }
-    out.extend_from_slice(b"]}");
-    out
+struct Page<'a> {
+    page: &'a ReadPage,
+    next: Option<&'a str>,
 }
 
-fn write_record(out: &mut Vec<u8>, record: &Record) {
-    out.extend_from_slice(b"{\"ApproximateArrivalTimestamp\":");
-    write_seconds(out, record.arrival);
-    out.extend_from_slice(b",\"Data\":");
-    write_blob(out, &record.data);
-    out.extend_from_slice(b",\"PartitionKey\":");
-    write_string(out, record.partition_key.as_str());
-    write!(out, ",\"SequenceNumber\":\"{}\"}}", record.sequence_number).expect("written to memory");
-}
+impl Structure for Page<'_> {
+    fn capacity<E: Encoder>(&self) -> usize {
+        ANSWER_BYTES + records_capacity::<E>(self.page)
+    }
 
-/// Once in the life of a reader: a tree will do.
-fn write_children(out: &mut Vec<u8>, page: &ReadPage) {
-    let child = |child: &baikonur_stream::ChildShard| {
-        let parents: Vec<String> = child.parents.iter().map(ToString::to_string).collect();
-        serde_json::json!({
-            "ShardId": child.id.to_string(),
-            "ParentShards": parents,
-            "HashKeyRange": HashKeyRange::of(&child.hash_key_range),
-        })
-    };
-    let children: serde_json::Value = page.children.iter().map(child).collect();
-    write!(out, ",\"ChildShards\":{children}").expect("written to memory");
+    fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
+        members.member("MillisBehindLatest", &self.page.millis_behind_latest);
+        match self.next {
+            Some(next) => members.member("NextShardIterator", next),
+            None => members.list("ChildShards", children(self.page)),
+        }
+        members.list("Records", records(self.page));
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +118,7 @@ mod tests {
 
     use super::*;
     use crate::kinesis::testing::{START, World, message};
+    use crate::wire::format::Format;
 
     async fn get(world: &World, iterator: &Value) -> Result<Value, ApiError> {
         world.call("GetRecords", &json!({ "ShardIterator": iterator }).to_string()).await
@@ -270,7 +240,9 @@ mod tests {
             millis_behind_latest: 0,
             children: vec![child],
         };
-        let answer: Value = serde_json::from_slice(&write_answer(&page, None)).unwrap();
+        let answer: Value =
+            serde_json::from_slice(&Format::Json.encode(&Page { page: &page, next: None }))
+                .unwrap();
         assert_eq!(
             answer,
             json!({

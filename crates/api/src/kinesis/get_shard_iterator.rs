@@ -1,16 +1,14 @@
 //! GetShardIterator: a place in a shard, of five kinds.
 
 use baikonur_stream::{SequenceNumber, ShardAddress, ShardId, StartingPosition, Timestamp};
-use bytes::Bytes;
-use serde::Serialize;
 
 use crate::kinesis::Kinesis;
-use crate::kinesis::shapes::json;
 use crate::wire::constraint::{
     ARN_LENGTH, NAME, NAME_LENGTH, OneOf, Required, SEQUENCE_NUMBER, STREAM_ARN,
 };
 use crate::wire::error::ApiError;
 use crate::wire::members::{Boolean, Moment, Text};
+use crate::wire::output::output;
 use crate::wire::structure::structure;
 
 /// In the order in which messages of the service print them.
@@ -100,20 +98,20 @@ fn starting_moment(moment: Option<Moment>, now: Timestamp) -> Result<Timestamp, 
     )))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
-    shard_iterator: String,
+output! {
+    pub(crate) struct Output {
+        iterator: String = "ShardIterator",
+    }
 }
 
-pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiError> {
     let Call { shard, position, dry_run } = call;
     let found = kinesis.streams.read.seek(&shard, position).await;
     let cursor = found.map_err(|error| kinesis.home.seek_failure(&shard, &error))?;
     if dry_run {
         return Err(kinesis.refuse_dry_run(&shard.stream).await);
     }
-    Ok(json(&Answer { shard_iterator: kinesis.shard_iterator(&cursor) }))
+    Ok(Output { iterator: kinesis.shard_iterator(&cursor) })
 }
 
 #[cfg(test)]

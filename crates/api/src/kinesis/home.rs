@@ -1,19 +1,27 @@
 //! The account and region that streams seem to be in: ARNs, and finding streams by name or ARN.
 
+use std::sync::Arc;
+
 use baikonur_stream::StreamName;
 
+use crate::ServerSettings;
 use crate::wire::constraint::missing;
 use crate::wire::error::ApiError;
 use crate::wire::members::Text;
 
-/// The account and region of all streams.
+/// The account and region of the streams that a request can see.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
-    pub(crate) region: String,
-    pub(crate) account: String,
+    pub(crate) region: Arc<str>,
+    pub(crate) account: Arc<str>,
 }
 
 impl Home {
+    /// The account and region of the settings.
+    pub(crate) fn of(settings: &ServerSettings) -> Self {
+        Self { region: settings.region.as_str().into(), account: settings.account.as_str().into() }
+    }
+
     /// The ARN of a stream.
     pub(crate) fn arn(&self, stream: &StreamName) -> String {
         format!("arn:aws:kinesis:{}:{}:stream/{stream}", self.region, self.account)
@@ -51,7 +59,7 @@ impl Home {
         let (region, account) =
             (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let name = parts.next().and_then(|r| r.strip_prefix("stream/")).unwrap_or_default();
-        if region != self.region || account != self.account {
+        if *region != *self.region || *account != *self.account {
             return Err(no_stream(name, account));
         }
         Ok(name)

@@ -2,7 +2,6 @@
 //! creation.
 
 use baikonur_stream::{RetentionHours, StreamChange, StreamName};
-use bytes::Bytes;
 
 use crate::kinesis::Kinesis;
 use crate::wire::constraint::{ARN_LENGTH, NAME, NAME_LENGTH, Required, STREAM_ARN};
@@ -43,15 +42,14 @@ fn out_of_range(hours: i32) -> ApiError {
     ))
 }
 
-pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<(), ApiError> {
     let Call { stream, retention } = call;
     let increased = kinesis
         .streams
         .administer
         .change_stream(&stream, StreamChange::IncreaseRetention(retention))
         .await;
-    increased.map_err(|error| kinesis.home.retention_failure(&stream, &error))?;
-    Ok(Bytes::new())
+    increased.map(|_| ()).map_err(|error| kinesis.home.retention_failure(&stream, &error))
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! ListShards: shards of a stream, filtered, in pages.
 
 use baikonur_stream::{Shard, StreamDescription, StreamName, Timestamp};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::kinesis::Kinesis;
-use crate::kinesis::shapes::{ShardShape, json};
+use crate::kinesis::shapes::ShardShape;
 use crate::limits::LIST_SHARDS_MAX;
 use crate::wire::constraint::{
     ARN_LENGTH, Length, NAME, NAME_LENGTH, OneOf, Range, Required, STREAM_ARN,
 };
 use crate::wire::error::{ApiError, ErrorCode};
 use crate::wire::members::{Integer, Moment, Text};
+use crate::wire::output::output;
 use crate::wire::structure::structure;
 use crate::wire::token::{Token, TokenKind};
 
@@ -170,17 +170,16 @@ fn trim_horizon(stream: &StreamDescription, now: Timestamp) -> Timestamp {
     now.minus(retention).max(stream.created)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
-    shards: Vec<ShardShape>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_token: Option<String>,
+output! {
+    pub(crate) struct Output {
+        shards: Vec<ShardShape> = "Shards",
+        next_token: Option<String> = "NextToken",
+    }
 }
 
-pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiError> {
     let Call { mut query, limit } = call;
-    let Kinesis { streams, home, .. } = kinesis;
+    let (streams, home) = (&kinesis.streams, &kinesis.home);
     let described = streams.administer.describe_stream(&query.stream).await;
     let stream = described.map_err(|error| home.administer_failure(&error))?;
     if query.created.is_some_and(|created| created != stream.created.seconds()) {
@@ -196,9 +195,10 @@ pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiEr
     let next_token = page.last().filter(|_| has_more).map(|last| {
         query.after = last.id.to_string();
         query.created = Some(stream.created.seconds());
-        kinesis.tokens.seal(TokenKind::ShardsPage, now, &json(&query))
+        let query = serde_json::to_vec(&query).expect("a structure with text keys is JSON");
+        kinesis.tokens.seal(TokenKind::ShardsPage, now, &query)
     });
-    Ok(json(&Answer { shards: page.into_iter().map(ShardShape::of).collect(), next_token }))
+    Ok(Output { shards: page.into_iter().map(ShardShape::of).collect(), next_token })
 }
 
 #[cfg(test)]

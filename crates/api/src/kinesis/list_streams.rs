@@ -1,15 +1,14 @@
 //! ListStreams: names in order, in pages.
 
-use baikonur_stream::{AdministerError, StreamDescription, StreamOwner};
-use bytes::Bytes;
-use serde::Serialize;
+use baikonur_stream::{AdministerError, StreamDescription, StreamName, StreamOwner};
 
-use crate::kinesis::shapes::{StreamModeDetails, json, stream_status};
+use crate::kinesis::shapes::{StreamModeDetails, stream_status};
 use crate::kinesis::{Home, Kinesis};
 use crate::limits::LIST_STREAMS_MAX;
 use crate::wire::constraint::{Length, NAME, NAME_LENGTH, Range};
 use crate::wire::error::{ApiError, ErrorCode};
 use crate::wire::members::{Integer, Text};
+use crate::wire::output::{WholeSeconds, output};
 use crate::wire::structure::structure;
 use crate::wire::token::{Token, TokenKind};
 
@@ -50,41 +49,40 @@ fn continued(token: &str, kinesis: &Kinesis) -> Result<String, ApiError> {
     String::from_utf8(token.content).map_err(|_| invalid())
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
-    stream_names: Vec<String>,
-    has_more_streams: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_token: Option<String>,
-    stream_summaries: Vec<Summary>,
+output! {
+    pub(crate) struct Output {
+        names: Vec<StreamName> = "StreamNames",
+        has_more: bool = "HasMoreStreams",
+        next_token: Option<String> = "NextToken",
+        summaries: Vec<Summary> = "StreamSummaries",
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Summary {
-    stream_name: String,
-    #[serde(rename = "StreamARN")]
-    stream_arn: String,
-    stream_status: &'static str,
-    stream_mode_details: StreamModeDetails,
-    stream_creation_timestamp: u64,
+output! {
+    /// `StreamSummary`.
+    struct Summary {
+        name: StreamName = "StreamName",
+        arn: String = "StreamARN",
+        status: &'static str = "StreamStatus",
+        mode: StreamModeDetails = "StreamModeDetails",
+        created: WholeSeconds = "StreamCreationTimestamp",
+    }
 }
 
 impl Summary {
     fn of(stream: &StreamDescription, home: &Home) -> Self {
         Self {
-            stream_name: stream.name.to_string(),
-            stream_arn: home.arn(&stream.name),
-            stream_status: stream_status(stream.status),
-            stream_mode_details: StreamModeDetails::PROVISIONED,
-            stream_creation_timestamp: stream.created.seconds(),
+            name: stream.name.clone(),
+            arn: home.arn(&stream.name),
+            status: stream_status(stream.status),
+            mode: StreamModeDetails::PROVISIONED,
+            created: WholeSeconds(stream.created),
         }
     }
 }
 
-pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
-    let Kinesis { streams, home, .. } = kinesis;
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiError> {
+    let (streams, home) = (&kinesis.streams, &kinesis.home);
     let listed = streams.administer.list_streams(&StreamOwner::OWN).await;
     let names = listed.map_err(|error| home.administer_failure(&error))?;
     let mut rest = names.into_iter().filter(|name| name.as_str() > call.after.as_str());
@@ -99,16 +97,12 @@ pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiEr
         }
         last = Some(name);
     }
-    let has_more_streams = rest.next().is_some();
-    let next_token = last.filter(|_| has_more_streams).map(|last| {
+    let has_more = rest.next().is_some();
+    let next_token = last.filter(|_| has_more).map(|last| {
         kinesis.tokens.seal(TokenKind::StreamsPage, streams.clock.now(), last.as_str().as_bytes())
     });
-    Ok(json(&Answer {
-        stream_names: summaries.iter().map(|summary| summary.stream_name.clone()).collect(),
-        has_more_streams,
-        next_token,
-        stream_summaries: summaries,
-    }))
+    let names = summaries.iter().map(|summary| summary.name.clone()).collect();
+    Ok(Output { names, has_more, next_token, summaries })
 }
 
 #[cfg(test)]

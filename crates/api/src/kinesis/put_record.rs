@@ -1,18 +1,16 @@
 //! PutRecord.
 
-use baikonur_stream::{PutEntry, SequenceNumber, StreamName};
-use bytes::Bytes;
-use serde::Serialize;
+use baikonur_stream::{PutEntry, SequenceNumber, ShardId, StreamName};
 
 use crate::kinesis::Kinesis;
 use crate::kinesis::entries::{Entry, decode};
-use crate::kinesis::shapes::json;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::wire::constraint::{
     ARN_LENGTH, HASH_KEY, Length, NAME, NAME_LENGTH, Required, SEQUENCE_NUMBER, STREAM_ARN,
 };
 use crate::wire::error::ApiError;
 use crate::wire::members::{Blob, Boolean, Text};
+use crate::wire::output::output;
 use crate::wire::structure::structure;
 
 structure! {
@@ -61,14 +59,14 @@ fn check_ordering(number: &str, stream: &StreamName, kinesis: &Kinesis) -> Resul
     )))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
-    shard_id: String,
-    sequence_number: String,
+output! {
+    pub(crate) struct Output {
+        shard: ShardId = "ShardId",
+        number: SequenceNumber = "SequenceNumber",
+    }
 }
 
-pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiError> {
     let Call { stream, entries, dry_run } = call;
     if dry_run {
         return Err(kinesis.refuse_dry_run(&stream).await);
@@ -77,10 +75,7 @@ pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiEr
     let failure = |error| kinesis.home.put_failure(&stream, &error);
     let placed = put.map_err(failure)?.into_iter().next().expect("one result for one record");
     let placed = placed.map_err(failure)?;
-    Ok(json(&Answer {
-        shard_id: placed.shard.to_string(),
-        sequence_number: placed.sequence_number.to_string(),
-    }))
+    Ok(Output { shard: placed.shard, number: placed.sequence_number })
 }
 
 #[cfg(test)]

@@ -1,12 +1,9 @@
 //! PutRecords: the way in that carries nearly all records.
 //!
-//! Texts are borrowed from the body, payloads decoded into one allocation, the answer written by
-//! hand: a record costs no allocation of its own.
-
-use std::io::Write as _;
+//! Texts are borrowed from the body, payloads decoded into one allocation, the answer written
+//! straight from the results: a record costs no allocation of its own.
 
 use baikonur_stream::{Placed, PutEntry, PutError, StreamName};
-use bytes::Bytes;
 
 use crate::kinesis::entries::{Entry, decode};
 use crate::kinesis::{Home, Kinesis};
@@ -14,8 +11,8 @@ use crate::limits::{PUT_BYTES_MAX, PUT_RECORDS_MAX};
 use crate::wire::constraint::{ARN_LENGTH, Length, NAME, NAME_LENGTH, Required, STREAM_ARN};
 use crate::wire::error::ApiError;
 use crate::wire::members::{Boolean, List, Text};
+use crate::wire::output::{Encoder, Members, Structure};
 use crate::wire::structure::structure;
-use crate::wire::writer::write_string;
 
 structure! {
     pub(crate) struct Request<'a> {
@@ -44,54 +41,59 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call,
     Ok(Call { stream, entries: decode(&records)?, dry_run })
 }
 
-pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Bytes, ApiError> {
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiError> {
     let Call { stream, entries, dry_run } = call;
     if dry_run {
         return Err(kinesis.refuse_dry_run(&stream).await);
     }
     let put = kinesis.streams.write.put(&stream, entries, None).await;
     let results = put.map_err(|error| kinesis.home.put_failure(&stream, &error))?;
-    Ok(write_answer(&results, &stream, &kinesis.home).into())
+    Ok(Output { results, stream, home: kinesis.home.clone() })
 }
 
 /// Bytes of an answer's fixed parts, and of one record in it.
 const ANSWER_BYTES: usize = 48;
 const RESULT_BYTES: usize = 128;
 
-/// The answer. `"FailedRecordCount":0` has no blank, since clients look for just that.
-pub(crate) fn write_answer(
-    results: &[Result<Placed, PutError>],
-    stream: &StreamName,
-    home: &Home,
-) -> Vec<u8> {
-    let failed = results.iter().filter(|result| result.is_err()).count();
-    let mut out = Vec::with_capacity(ANSWER_BYTES + RESULT_BYTES * results.len());
-    let written = write!(out, "{{\"FailedRecordCount\":{failed},\"Records\":[");
-    written.expect("a Vec takes all that is written");
-    for (index, result) in results.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        match result {
+/// What became of the records.
+#[derive(Debug)]
+pub(crate) struct Output {
+    results: Vec<Result<Placed, PutError>>,
+    stream: StreamName,
+    home: Home,
+}
+
+impl Structure for Output {
+    fn capacity<E: Encoder>(&self) -> usize {
+        ANSWER_BYTES + RESULT_BYTES * self.results.len()
+    }
+
+    fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
+        members.member("FailedRecordCount", &self.results.iter().filter(|r| r.is_err()).count());
+        members.list("Records", self.results.iter().map(|result| ResultEntry { result, of: self }));
+    }
+}
+
+/// `PutRecordsResultEntry`.
+struct ResultEntry<'a> {
+    result: &'a Result<Placed, PutError>,
+    of: &'a Output,
+}
+
+impl Structure for ResultEntry<'_> {
+    fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
+        match self.result {
             Ok(Placed { shard, sequence_number }) => {
-                let written = write!(
-                    out,
-                    "{{\"SequenceNumber\":\"{sequence_number}\",\"ShardId\":\"{shard}\"}}"
-                );
-                written.expect("a Vec takes all that is written");
+                members.member("SequenceNumber", sequence_number);
+                members.member("ShardId", shard);
             }
             Err(error) => {
-                let (code, message) = home.put_entry_failure(stream, error);
-                out.extend_from_slice(b"{\"ErrorCode\":");
-                write_string(&mut out, code.name());
-                out.extend_from_slice(b",\"ErrorMessage\":");
-                write_string(&mut out, &message);
-                out.push(b'}');
+                let (code, message) = self.of.home.put_entry_failure(&self.of.stream, error);
+                members.member("ErrorCode", code.name());
+                members.member("ErrorMessage", &message);
             }
         }
     }
-    out.extend_from_slice(b"]}");
-    out
 }
 
 #[cfg(test)]

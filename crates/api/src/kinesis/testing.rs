@@ -15,8 +15,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Kinesis, Operation};
+use super::{Answer, Home, Kinesis, Operation, Shared};
 use crate::wire::error::ApiError;
+use crate::wire::format::Format;
 use crate::{ServerSettings, Streams};
 
 /// When the first stream of a test is made, in seconds.
@@ -64,7 +65,9 @@ impl World {
             administer: engine,
             clock: Arc::clone(&clock) as _,
         };
-        let kinesis = Kinesis::new(&ServerSettings::default(), streams);
+        let settings = ServerSettings::default();
+        let shared = Shared::new(&settings, streams);
+        let kinesis = Kinesis { shared, home: Home::of(&settings), format: Format::Json };
         Self { kinesis, clock, _folder: folder }
     }
 
@@ -76,13 +79,27 @@ impl World {
 
     /// The same with writes that fail.
     pub(crate) fn failing(mut self, writes: Failing) -> Self {
-        self.kinesis.streams.write = Arc::new(writes);
+        let shared = Arc::get_mut(&mut self.kinesis.shared).expect("no request is under way");
+        shared.streams.write = Arc::new(writes);
         self
     }
 
     pub(crate) async fn bytes_of(&self, operation: &str, body: &str) -> Result<Bytes, ApiError> {
+        self.bytes_in(Format::Json, operation, body.to_owned()).await
+    }
+
+    pub(crate) async fn bytes_in(
+        &self,
+        format: Format,
+        operation: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Bytes, ApiError> {
         let operation = Operation::named(operation).unwrap();
-        operation.answer(&self.kinesis, Bytes::from(body.to_owned())).await
+        let kinesis = Kinesis { format, ..self.kinesis.clone() };
+        match operation.answer(&kinesis, body.into()).await? {
+            Answer::Whole(bytes) => Ok(bytes),
+            Answer::Stream(_) => panic!("{} streams", operation.name()),
+        }
     }
 
     pub(crate) async fn bytes(&self, operation: &str, body: &str) -> Result<String, ApiError> {

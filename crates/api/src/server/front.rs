@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
@@ -14,20 +13,23 @@ use tokio::sync::Semaphore;
 
 use crate::Streams;
 use crate::auth;
-use crate::kinesis::{Kinesis, Operation, room};
-use crate::server::body::{self, BodyError};
+use crate::kinesis::{Home, Kinesis, Operation, Shared, room};
+use crate::server::body;
 use crate::server::meters::Meters;
 use crate::server::origin::{self, Origin};
 use crate::server::pages::Pages;
+use crate::server::reply::{Reply, ReplyBody};
 use crate::server::settings::ServerSettings;
-use crate::wire::content_type::{AMAZON_JSON, ContentType, PLAIN_JSON};
+use crate::wire::content_type::{AMAZON_JSON, ContentType};
 use crate::wire::error::{ApiError, ErrorCode};
-use crate::wire::members::is_json;
+use crate::wire::format::Format;
+use crate::wire::json::is_json;
 use crate::wire::request_id::RequestIds;
 
 /// Everything that answering takes.
 pub(crate) struct Front {
-    kinesis: Kinesis,
+    shared: Arc<Shared>,
+    home: Home,
     pages: Arc<dyn Pages>,
     request_room: Arc<Semaphore>,
     request_ids: RequestIds,
@@ -38,59 +40,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const EXTENDED_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const TARGET: &str = "x-amz-target";
-const XML: &str = "text/xml";
-const ACCESS_DENIED: &str = "<AccessDeniedException>\n  <Message>Unable to determine \
-    service/operation name to be authorized</Message>\n</AccessDeniedException>\n";
-const UNKNOWN_OPERATION: &str = "<UnknownOperationException/>\n";
-
-/// What an answer consists of, before the headers that all have.
-struct Reply {
-    status: u16,
-    content_type: &'static str,
-    body: Bytes,
-    error: Option<ErrorCode>,
-    /// The rest of the request was not read: the connection cannot be used again.
-    close: bool,
-}
-
-impl Reply {
-    fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, body: body.into(), error: None, close: false }
-    }
-
-    fn access_denied() -> Self {
-        let reply = Self::new(403, XML, ACCESS_DENIED);
-        Self { error: Some(ErrorCode::AccessDenied), ..reply }
-    }
-
-    fn error(error: &ApiError) -> Self {
-        let reply = Self::new(error.code.status(), AMAZON_JSON, error.body());
-        Self { error: Some(error.code), ..reply }
-    }
-
-    fn cut_short(error: BodyError) -> Self {
-        let code = match error {
-            BodyError::TooLarge => ErrorCode::RequestEntityTooLarge,
-            BodyError::TimedOut | BodyError::Gone => ErrorCode::RequestTimeout,
-        };
-        Self { close: true, ..Self::error(&ApiError::new(code, error.to_string())) }
-    }
-
-    /// In the words of the service for `application/json`, which is not its protocol.
-    fn plain_json(code: ErrorCode, status: u16) -> Self {
-        let name = code.name();
-        let body = format!(
-            "{{\"Output\":{{\"__type\":\"com.amazon.coral.service#{name}\"}},\"Version\":\"1.0\"}}"
-        );
-        Self { error: Some(code), ..Self::new(status, PLAIN_JSON, body) }
-    }
-}
 
 impl Front {
     /// The front of `streams`.
     pub(crate) fn new(settings: &ServerSettings, streams: Streams, pages: Arc<dyn Pages>) -> Self {
         Self {
-            kinesis: Kinesis::new(settings, streams),
+            shared: Shared::new(settings, streams),
+            home: Home::of(settings),
             pages,
             request_room: room(settings.request_bytes_max),
             request_ids: RequestIds::new(),
@@ -99,7 +55,7 @@ impl Front {
     }
 
     /// Answers a request. There is always an answer.
-    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Response<ReplyBody> {
         let (head, body) = request.into_parts();
         let from = Origin::of(&head.headers);
         let preflight = head.method == Method::OPTIONS && from == Origin::Local;
@@ -124,8 +80,8 @@ impl Front {
         response
     }
 
-    fn response(&self, reply: Reply) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(reply.body));
+    fn response(&self, reply: Reply) -> Response<ReplyBody> {
+        let mut response = Response::new(reply.body);
         *response.status_mut() =
             StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -144,17 +100,18 @@ impl Front {
 
     /// A request to the API, counted.
     async fn post(&self, head: &hyper::http::request::Parts, body: Incoming) -> Reply {
-        let clock = &self.kinesis.streams.clock;
+        let clock = &self.shared.streams.clock;
         let started = clock.monotonic();
         let target = text(&head.headers, TARGET).unwrap_or_default();
         let operation = Operation::of_target(target);
+        let content_type = ContentType::of(text(&head.headers, CONTENT_TYPE.as_str()));
         let reply = match body::read(body, &self.request_room).await {
             Ok(whole) => {
-                let reply = self.call(head, operation, target, whole.bytes).await;
+                let reply = self.call(head, content_type, operation, target, whole.bytes).await;
                 drop(whole.room);
                 reply
             }
-            Err(error) => Reply::cut_short(error),
+            Err(error) => Reply::cut_short(error, content_type.of_error()),
         };
         self.meters.count(operation, reply.error, clock.monotonic().saturating_sub(started));
         reply
@@ -163,33 +120,36 @@ impl Front {
     async fn call(
         &self,
         head: &hyper::http::request::Parts,
+        content_type: ContentType,
         operation: Option<Operation>,
         target: &str,
         body: Bytes,
     ) -> Reply {
         if body.is_empty() {
             let code = operation.map_or(ErrorCode::UnknownOperation, |_| ErrorCode::Serialization);
-            return Reply::error(&ApiError::bare(code));
+            return Reply::error(&ApiError::bare(code), content_type.of_error());
         }
-        match ContentType::of(text(&head.headers, CONTENT_TYPE.as_str())) {
-            ContentType::AmazonJson => {}
+        let format = match content_type {
+            ContentType::Amazon(format) => format,
             ContentType::PlainJson if is_json(&body) => {
                 return Reply::plain_json(ErrorCode::UnknownOperation, 404);
             }
             ContentType::PlainJson => return Reply::plain_json(ErrorCode::Serialization, 400),
             ContentType::Other => return refuse_content_type(target),
-        }
+        };
         let Some(operation) = operation else {
-            return refuse(&ApiError::bare(ErrorCode::UnknownOperation), &body);
+            return refuse(&ApiError::bare(ErrorCode::UnknownOperation), format, &body);
         };
         if let Err(error) = auth::check_presence(&head.headers, head.uri.query()) {
-            return refuse(&error, &body);
+            return refuse(&error, format, &body);
         }
-        match operation.answer(&self.kinesis, body).await {
-            Ok(answer) => Reply::new(200, AMAZON_JSON, answer),
+        let shared = Arc::clone(&self.shared);
+        let kinesis = Kinesis { shared, home: self.home.clone(), format };
+        match operation.answer(&kinesis, body).await {
+            Ok(answer) => Reply::success(answer, format),
             Err(error) => {
                 log(operation, &error);
-                Reply::error(&error)
+                Reply::error(&error, format)
             }
         }
     }
@@ -216,17 +176,15 @@ fn refuse_content_type(target: &str) -> Reply {
     if !names_operation {
         return Reply::access_denied();
     }
-    tracing::debug!(target, "a request is not JSON 1.1; Java clients need CBOR switched off");
-    let reply = Reply::new(404, XML, UNKNOWN_OPERATION);
-    Reply { error: Some(ErrorCode::UnknownOperation), ..reply }
+    tracing::debug!(target, "a request is neither JSON 1.1 nor CBOR 1.1");
+    Reply::unknown_content_type()
 }
 
 /// A request that is refused before it is parsed, in the place of the service, which parses first.
-fn refuse(error: &ApiError, body: &[u8]) -> Reply {
-    let is_object = body.trim_ascii_start().first() == Some(&b'{') && is_json(body);
-    if is_object {
-        Reply::error(error)
+fn refuse(error: &ApiError, format: Format, body: &[u8]) -> Reply {
+    if format.is_structure(body) {
+        Reply::error(error, format)
     } else {
-        Reply::error(&ApiError::bare(ErrorCode::Serialization))
+        Reply::error(&ApiError::bare(ErrorCode::Serialization), format)
     }
 }

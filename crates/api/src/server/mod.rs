@@ -6,6 +6,7 @@ mod front;
 mod meters;
 mod origin;
 mod pages;
+mod reply;
 mod settings;
 mod stall;
 

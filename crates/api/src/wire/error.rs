@@ -1,6 +1,7 @@
-//! The error envelope: exception names, statuses, and the JSON around the message.
+//! The error envelope: exception names, statuses, and the structure around the message.
 
-use crate::wire::writer::write_string;
+use crate::wire::format::Format;
+use crate::wire::output::{Encoder, Members, Structure};
 
 /// Exceptions that the operations of this server answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,16 +113,17 @@ impl ApiError {
     }
 
     /// The body of the answer.
-    pub(crate) fn body(&self) -> Vec<u8> {
-        let mut body = format!("{{\"__type\":\"{}\"", self.code.name()).into_bytes();
-        if let Some(message) = &self.message {
-            // The one exception whose member starts with a capital.
-            let capital = self.code == ErrorCode::Serialization;
-            body.extend_from_slice(if capital { b",\"Message\":" } else { b",\"message\":" });
-            write_string(&mut body, message);
-        }
-        body.push(b'}');
-        body
+    pub(crate) fn body(&self, format: Format) -> Vec<u8> {
+        format.encode(self)
+    }
+}
+
+impl Structure for ApiError {
+    fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
+        members.member("__type", self.code.name());
+        // The one exception whose member starts with a capital.
+        let capital = self.code == ErrorCode::Serialization;
+        members.member(if capital { "Message" } else { "message" }, &self.message);
     }
 }
 
@@ -132,10 +134,20 @@ mod tests {
     #[test]
     fn type_errors_have_a_capital_message_and_others_do_not() {
         let error = ApiError::new(ErrorCode::Serialization, "a \"b\"");
-        assert_eq!(error.body(), br#"{"__type":"SerializationException","Message":"a \"b\""}"#);
+        assert_eq!(
+            error.body(Format::Json),
+            br#"{"__type":"SerializationException","Message":"a \"b\""}"#
+        );
         let error = ApiError::not_found("x");
-        assert_eq!(error.body(), br#"{"__type":"ResourceNotFoundException","message":"x"}"#);
+        assert_eq!(
+            error.body(Format::Json),
+            br#"{"__type":"ResourceNotFoundException","message":"x"}"#
+        );
         let error = ApiError::bare(ErrorCode::UnknownOperation);
-        assert_eq!(error.body(), br#"{"__type":"UnknownOperationException"}"#);
+        assert_eq!(error.body(Format::Json), br#"{"__type":"UnknownOperationException"}"#);
+        assert_eq!(
+            error.body(Format::Cbor),
+            b"\xbf\x66__type\x78\x19UnknownOperationException\xff"
+        );
     }
 }

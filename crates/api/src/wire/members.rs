@@ -1,7 +1,8 @@
 //! Members of a request, read with the type checks and the texts of the service.
 //!
 //! Each type converts what the service converts and refuses the rest with the service's message.
-//! Texts are borrowed from the body where they hold no escape.
+//! Texts and bytes are borrowed from the body where they are in one piece and hold no escape. What
+//! the formats do not share, blobs and moments, asks the deserializer which one it reads.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,43 +12,22 @@ use baikonur_stream::Timestamp;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::limits::LIST_KEPT_MAX;
-use crate::wire::error::{ApiError, ErrorCode};
 
 const BOOLEAN: &str = "java.lang.Boolean";
 const NUMBER: &str = "com.amazon.coral.value.json.numbers.TruncatingBigNumber";
 const STRING: &str = "java.lang.String";
+const BYTES: &str = "java.nio.HeapByteBuffer";
 const LIST_START: &str = "Start of list found where not expected";
 const MAP_START: &str = "Start of structure or map found where not expected.";
 
-/// Reads a request. A body that is not JSON, or no object, is refused without a message, a member
-/// of another type with the service's one.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(ApiError::bare(ErrorCode::Serialization));
-    }
-    serde_json::from_slice(body).map_err(|error| {
-        if !error.is_data() {
-            return ApiError::bare(ErrorCode::Serialization);
-        }
-        let text = error.to_string();
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        ApiError::new(ErrorCode::Serialization, text.strip_suffix(&place).unwrap_or(&text))
-    })
-}
-
-/// Whether the body is JSON at all.
-pub(crate) fn is_json(body: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(body).is_ok()
-}
-
-/// A number as JSON has it.
+/// A number as it is written.
 #[derive(Debug, Clone, Copy)]
 enum Number {
     Whole(i64),
     Fraction(f64),
 }
 
-/// A type that is read from one JSON scalar.
+/// A type that is read from one scalar.
 trait Scalar<'de>: Sized {
     /// How messages name the type, with its preposition.
     const TARGET: &'static str;
@@ -62,6 +42,10 @@ trait Scalar<'de>: Sized {
 
     fn of_bool(_value: bool) -> Result<Self, String> {
         Err(class_refused(BOOLEAN, Self::TARGET))
+    }
+
+    fn of_bytes(_bytes: Cow<'de, [u8]>) -> Result<Self, String> {
+        Err(class_refused(BYTES, Self::TARGET))
     }
 }
 
@@ -83,7 +67,11 @@ impl<'de, T: Scalar<'de>> Visitor<'de> for ScalarVisitor<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        T::of_text(Cow::Owned(text.to_owned())).map_err(E::custom)
+        self.visit_string(text.to_owned())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<T, E> {
+        T::of_text(Cow::Owned(text)).map_err(E::custom)
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
@@ -101,6 +89,14 @@ impl<'de, T: Scalar<'de>> Visitor<'de> for ScalarVisitor<T> {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
         T::of_number(Number::Fraction(number)).map_err(E::custom)
+    }
+
+    fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<T, E> {
+        T::of_bytes(Cow::Borrowed(bytes)).map_err(E::custom)
+    }
+
+    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<T, E> {
+        T::of_bytes(Cow::Owned(bytes)).map_err(E::custom)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<T, A::Error> {
@@ -175,39 +171,70 @@ impl<'de> Scalar<'de> for Boolean {
     }
 }
 
-/// A Timestamp: epoch seconds, whole or not.
+/// A Timestamp: epoch seconds in JSON, milliseconds in CBOR, whole or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment(pub(crate) Timestamp);
 
-impl Scalar<'_> for Moment {
+/// A moment in units of so many milliseconds.
+struct MomentIn<const MILLIS: u16>(Moment);
+
+impl<const MILLIS: u16> Scalar<'_> for MomentIn<MILLIS> {
     const TARGET: &'static str = "milliseconds since epoch";
 
     fn of_number(number: Number) -> Result<Self, String> {
         let millis = match number {
-            Number::Whole(seconds) => u64::try_from(seconds).unwrap_or(0).saturating_mul(1000),
+            Number::Whole(units) => {
+                u64::try_from(units).unwrap_or(0).saturating_mul(u64::from(MILLIS))
+            }
             // A float-to-integer cast keeps to the range.
-            Number::Fraction(seconds) => (seconds * 1000.0).round() as u64,
+            Number::Fraction(units) => (units * f64::from(MILLIS)).round() as u64,
         };
-        Ok(Self(Timestamp::from_millis(millis)))
+        Ok(Self(Moment(Timestamp::from_millis(millis))))
     }
 }
 
-/// A Blob: text in strict base64, decoded only when it is wanted.
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let seconds = ScalarVisitor::<MomentIn<1000>>(PhantomData);
+            Ok(deserializer.deserialize_any(seconds)?.0)
+        } else {
+            let millis = ScalarVisitor::<MomentIn<1>>(PhantomData);
+            Ok(deserializer.deserialize_any(millis)?.0)
+        }
+    }
+}
+
+/// A Blob: bytes, or text in strict base64 that is decoded only when it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Blob<'a>(Cow<'a, str>);
+pub(crate) enum Blob<'a> {
+    /// As JSON has it.
+    Base64(Cow<'a, str>),
+    /// As CBOR has it.
+    Raw(Cow<'a, [u8]>),
+}
 
 impl Blob<'_> {
-    /// How many bytes it decodes to.
+    /// How many bytes it is.
     pub(crate) fn decoded_length(&self) -> usize {
-        let padding = self.0.bytes().rev().take_while(|byte| *byte == b'=').count();
-        self.0.len() / 4 * 3 - padding
+        match self {
+            Self::Base64(text) => {
+                let padding = text.bytes().rev().take_while(|byte| *byte == b'=').count();
+                text.len() / 4 * 3 - padding
+            }
+            Self::Raw(bytes) => bytes.len(),
+        }
     }
 
     /// Appends the bytes.
     pub(crate) fn decode_into(&self, out: &mut Vec<u8>) {
-        base64_simd::STANDARD
-            .decode_append(self.0.as_bytes(), out)
-            .expect("checked when it was read");
+        match self {
+            Self::Base64(text) => {
+                let decoded = base64_simd::STANDARD.decode_append(text.as_bytes(), out);
+                decoded.expect("checked when it was read");
+            }
+            Self::Raw(bytes) => out.extend_from_slice(bytes),
+        }
     }
 }
 
@@ -216,11 +243,15 @@ impl<'de> Scalar<'de> for Blob<'de> {
 
     fn of_text(text: Cow<'de, str>) -> Result<Self, String> {
         match base64_simd::STANDARD.check(text.as_bytes()) {
-            Ok(()) => Ok(Self(text)),
+            Ok(()) => Ok(Self::Base64(text)),
             Err(_) => {
                 Err(format!("'{text}' can not be converted to a Blob: {}", blob_fault(&text)))
             }
         }
+    }
+
+    fn of_bytes(bytes: Cow<'de, [u8]>) -> Result<Self, String> {
+        Ok(Self::Raw(bytes))
     }
 }
 
@@ -251,7 +282,7 @@ macro_rules! read_as_scalar {
     )*};
 }
 
-read_as_scalar!(Text<'de>, Integer, Boolean, Moment, Blob<'de>);
+read_as_scalar!(Text<'de>, Integer, Boolean, Blob<'de>);
 
 /// A List. Elements beyond [`LIST_KEPT_MAX`] are counted and not kept: a body of empty elements must
 /// not take many times its size in memory.
@@ -290,6 +321,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     }
 
     fn visit_str<E: Error>(self, _: &str) -> Result<List<T>, E> {
+        Err(E::custom("Expected list or null"))
+    }
+
+    fn visit_bytes<E: Error>(self, _: &[u8]) -> Result<List<T>, E> {
         Err(E::custom("Expected list or null"))
     }
 
@@ -396,14 +431,6 @@ mod tests {
         let json = format!("[{}1]", "1,".repeat(5000));
         let list: List<Integer> = serde_json::from_str(&json).unwrap();
         assert_eq!((list.elements.len(), list.length), (LIST_KEPT_MAX, 5001));
-    }
-
-    #[test]
-    fn a_body_that_is_no_object_is_refused_without_a_message() {
-        for body in ["", "[]", "null", "{", "{}x", "\u{0}", "{\"a\":\"\u{1}\"}"] {
-            let error = parse::<serde_json::Map<String, serde_json::Value>>(body.as_bytes());
-            assert_eq!(error.unwrap_err(), ApiError::bare(ErrorCode::Serialization), "{body:?}");
-        }
     }
 
     proptest! {

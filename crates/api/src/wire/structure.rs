@@ -49,6 +49,7 @@ macro_rules! structure {
                     }
 
                     $crate::wire::structure::structure!(@refuse visit_str, &str);
+                    $crate::wire::structure::structure!(@refuse visit_bytes, &[u8]);
                     $crate::wire::structure::structure!(@refuse visit_bool, bool);
                     $crate::wire::structure::structure!(@refuse visit_i64, i64);
                     $crate::wire::structure::structure!(@refuse visit_u64, u64);
@@ -93,7 +94,8 @@ pub(crate) use structure;
 #[cfg(test)]
 mod tests {
     use crate::wire::constraint::{Constrained, Length, Path, Required, Violations};
-    use crate::wire::members::{Integer, Text, parse};
+    use crate::wire::json::parse;
+    use crate::wire::members::{Integer, Text};
 
     structure! {
         struct Inner<'a> {

@@ -6,6 +6,7 @@ use crate::served::{AUTHORIZATION, Served};
 
 const ACCESS_DENIED: &str = "<AccessDeniedException>\n  <Message>Unable to determine \
     service/operation name to be authorized</Message>\n</AccessDeniedException>\n";
+const CBOR: (&str, &str) = ("Content-Type", "application/x-amz-cbor-1.1");
 const JSON: (&str, &str) = ("Content-Type", "application/x-amz-json-1.1");
 const TARGET: (&str, &str) = ("X-Amz-Target", "Kinesis_20131202.ListStreams");
 const SIGNED: (&str, &str) = ("Authorization", AUTHORIZATION);
@@ -43,7 +44,6 @@ async fn requests_that_reach_no_operation_are_refused_as_the_service_does() {
         (plain("SerializationException"), plain("UnknownOperationException"));
     let plain_json = ("Content-Type", "application/json");
     let text = ("Content-Type", "text/plain");
-    let cbor = ("Content-Type", "application/x-amz-cbor-1.1");
     let other = ("X-Amz-Target", "Kinesis_20131202.Other");
     let odd = ("X-Amz-Target", "ListStreams");
     let cases: &[Case<'_>] = &[
@@ -53,7 +53,6 @@ async fn requests_that_reach_no_operation_are_refused_as_the_service_does() {
         (&[text], "{}", 403, ACCESS_DENIED),
         (&[text, odd], "{}", 403, ACCESS_DENIED),
         (&[text, TARGET, SIGNED], "{}", 404, "<UnknownOperationException/>\n"),
-        (&[cbor, TARGET, SIGNED], "{}", 404, "<UnknownOperationException/>\n"),
         (&[TARGET, SIGNED], "{}", 404, "<UnknownOperationException/>\n"),
         (&[JSON, TARGET, SIGNED, DATED], "{", 400, serialization),
         (&[JSON, TARGET, SIGNED, DATED], "[]", 400, serialization),
@@ -83,6 +82,53 @@ async fn requests_that_reach_no_operation_are_refused_as_the_service_does() {
     assert_eq!(send(&served, "POST /", &[JSON, TARGET, SIGNED, DATED], "{}").await.0, 200);
     let signed = "POST /?X-Amz-Algorithm=a&X-Amz-Credential=b&X-Amz-Signature=c&X-Amz-SignedHeaders=d&X-Amz-Date=e";
     assert_eq!(send(&served, signed, &[JSON, TARGET], "{}").await.0, 200);
+}
+
+/// Status, content type and body of a request whose body may be no text.
+async fn send_bytes(
+    served: &Served,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> (u16, String, Vec<u8>) {
+    let mut request = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".to_owned();
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    request += &format!("Content-Length: {}\r\n\r\n", body.len());
+    let answer = served.raw_bytes([request.as_bytes(), body].concat()).await;
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let (head, body) = (String::from_utf8(answer[..head].to_vec()).unwrap(), &answer[head + 4..]);
+    let content_type = head.split("content-type: ").nth(1).unwrap().lines().next().unwrap();
+    (head[9..12].parse().unwrap(), content_type.to_owned(), body.to_vec())
+}
+
+#[tokio::test]
+async fn what_comes_in_cbor_is_answered_in_cbor_and_so_is_nothing_at_all() {
+    let served = Served::start().await;
+    served.create("s", 1).await;
+    let serialization = b"\xbf\x66__type\x76SerializationException\xff";
+    let unknown = b"\xbf\x66__type\x78\x19UnknownOperationException\xff";
+    let text = ("Content-Type", "text/plain");
+    let other = ("X-Amz-Target", "Kinesis_20131202.Other");
+    let cases: &[(&[(&str, &str)], &[u8], &[u8])] = &[
+        (&[CBOR, TARGET, SIGNED, DATED], b"", serialization),
+        (&[TARGET, SIGNED, DATED], b"", serialization),
+        (&[text, TARGET], b"", serialization),
+        (&[text], b"", unknown),
+        (&[], b"", unknown),
+        (&[CBOR, TARGET, SIGNED, DATED], b"{}", serialization),
+        (&[CBOR, TARGET], b"\x80", serialization),
+        (&[CBOR, other], b"\xa0\xa0", serialization),
+        (&[CBOR, other], b"\xa0", unknown),
+    ];
+    for (headers, body, expected) in cases {
+        let answer = send_bytes(&served, headers, body).await;
+        assert_eq!(answer, (400, CBOR.1.to_owned(), expected.to_vec()), "{headers:?} {body:x?}");
+    }
+    let (status, content_type, body) =
+        send_bytes(&served, &[CBOR, TARGET, SIGNED, DATED], b"\xbf\x65Limit\x01\xff").await;
+    assert_eq!((status, content_type.as_str()), (200, CBOR.1));
+    assert!(body.starts_with(b"\xbf\x6bStreamNames\x81\x61s\x6eHasMoreStreams\xf4"), "{body:x?}");
 }
 
 #[tokio::test]

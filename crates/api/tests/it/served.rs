@@ -110,13 +110,18 @@ impl Served {
 
     /// Sends bytes on a connection of their own, and reads until the server closes it.
     pub(crate) async fn raw(&self, request: impl AsRef<[u8]>) -> String {
+        String::from_utf8_lossy(&self.raw_bytes(request).await).into_owned()
+    }
+
+    /// The same, as bytes.
+    pub(crate) async fn raw_bytes(&self, request: impl AsRef<[u8]>) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_ref()).await.unwrap();
         let mut answer = Vec::new();
         let mut part = [0; 4096];
         loop {
             match stream.read(&mut part).await {
-                Ok(0) | Err(_) => return String::from_utf8_lossy(&answer).into_owned(),
+                Ok(0) | Err(_) => return answer,
                 Ok(count) => answer.extend_from_slice(&part[..count]),
             }
         }

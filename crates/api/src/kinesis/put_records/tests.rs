@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::kinesis::testing::{Failing, World, message};
 use crate::wire::error::ErrorCode;
-use crate::wire::members::parse;
+use crate::wire::json::parse;
 
 #[tokio::test]
 async fn all_records_are_answered_in_their_order_and_read_back() {
