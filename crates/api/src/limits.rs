@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
-/// Largest payload of a record (quotas: `MaxRecordSizeInKiB`, 1024 unless raised; it cannot be here).
-pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024;
-/// The same, in the unit of the API.
-pub(crate) const RECORD_KIB_MAX: i32 = 1024;
+use crate::wire::constraint::Rule;
+
+/// Largest payload of a record of any stream (model); what a stream takes is one of its properties.
+pub(crate) const RECORD_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// That property, `MaxRecordSizeInKiB` (model).
+pub(crate) const RECORD_KIB: Rule = Rule::Range(1024, 10_240);
 /// Most records of a PutRecords call (model).
 pub(crate) const PUT_RECORDS_MAX: usize = 500;
 /// Most bytes of payloads and partition keys in a PutRecords call (API text).
@@ -20,10 +22,28 @@ pub(crate) const GET_BYTES_MAX: usize = 10 * 1024 * 1024;
 pub(crate) const DESCRIBE_SHARDS_MAX: usize = 100;
 /// ListShards: shards of a page, default and cap (API text).
 pub(crate) const LIST_SHARDS_MAX: usize = 1000;
+/// ListStreamConsumers: consumers of a page, default and cap (API text).
+pub(crate) const LIST_CONSUMERS_MAX: usize = 100;
 /// ListStreams: streams of a page, default and cap (API text).
 pub(crate) const LIST_STREAMS_MAX: usize = 100;
 /// Shards of a stream that is made without a count (quotas: on-demand streams start with 4 MB/s).
 pub(crate) const SHARDS_DEFAULT: u32 = 4;
+/// Shards that UpdateShardCount makes at most (API text).
+pub(crate) const SHARD_COUNT_MAX: u32 = 10_000;
+/// Warm throughput at most, in MiB/s: 10 GiB/s (API text).
+pub(crate) const WARM_THROUGHPUT_MIBPS_MAX: u32 = 10 * 1024;
+/// Shards of an account (quotas: in the largest regions).
+pub(crate) const SHARDS_MAX: u32 = 20_000;
+/// On-demand streams of an account (quotas).
+pub(crate) const ON_DEMAND_STREAMS_MAX: u32 = 50;
+/// Life of a subscription (API text of SubscribeToShard).
+pub(crate) const SUBSCRIPTION_LIFE: Duration = Duration::from_secs(300);
+/// A subscription is not replaced by another of the same consumer before this (API text).
+pub(crate) const SUBSCRIPTION_HOLD: Duration = Duration::from_secs(5);
+/// A subscription without records gets an empty event this often (seen on the service).
+pub(crate) const SUBSCRIPTION_PULSE: Duration = Duration::from_secs(5);
+/// Payload of one event of a subscription, unless a single record is larger.
+pub(crate) const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// Life of a shard iterator and of a `NextToken` (API text).
 pub(crate) const TOKEN_LIFE: Duration = Duration::from_secs(300);
 /// Items that a validation message lists at most (seen on the service).
@@ -57,4 +77,4 @@ pub(crate) const ANSWER_BYTES_MAX: usize = GET_BYTES_MAX * 7 / 3 + 4 * 1024 * 10
 
 const _: () = assert!(PUT_BYTES_MAX / 3 * 4 + PUT_RECORDS_MAX * 1024 < BODY_BYTES_MAX);
 const _: () = assert!(PUT_RECORDS_MAX < LIST_KEPT_MAX);
-const _: () = assert!(RECORD_BYTES_MAX < PUT_BYTES_MAX && RECORD_BYTES_MAX < GET_BYTES_MAX);
+const _: () = assert!(RECORD_BYTES_MAX <= PUT_BYTES_MAX && RECORD_BYTES_MAX <= GET_BYTES_MAX);

@@ -17,7 +17,6 @@ pub(crate) enum Answer {
     /// All of it, in the format of the request.
     Whole(Bytes),
     /// Messages of an event stream, as they come.
-    #[cfg_attr(not(test), expect(dead_code, reason = "SubscribeToShard is the one that streams"))]
     Stream(Frames),
 }
 

@@ -1,57 +1,71 @@
 //! CreateStream. The stream is ACTIVE when the answer comes.
 
-use baikonur_stream::{CreateStream, StreamProperties};
+use baikonur_stream::{
+    CreateStream, RecordDistribution, RetentionHours, StreamMode, StreamProperties,
+};
 
 use crate::kinesis::Kinesis;
-use crate::limits::{RECORD_KIB_MAX, SHARDS_DEFAULT};
+use crate::kinesis::shapes::{DISTRIBUTIONS, ModeMember, distribution};
+use crate::limits::{RECORD_KIB, SHARDS_DEFAULT};
 use crate::wire::constraint::{NAME, NAME_LENGTH, OneOf, Range, Required, missing};
-use crate::wire::error::{ApiError, ErrorCode};
+use crate::wire::error::ApiError;
 use crate::wire::members::{Integer, Text};
 use crate::wire::structure::structure;
-
-structure! {
-    pub(crate) struct Mode<'a> {
-        stream_mode: Text<'a> = "StreamMode" [Required, OneOf(&["PROVISIONED", "ON_DEMAND"])],
-    }
-}
+use crate::wire::texts::{TAG_COUNT, TAGS, TextMap};
 
 structure! {
     pub(crate) struct Request<'a> {
         stream_name: Text<'a> = "StreamName" [Required, NAME_LENGTH, NAME],
         shard_count: Integer = "ShardCount" [Range(1, i32::MAX)],
-        mode: Mode<'a> = "StreamModeDetails" [],
-        record_kib_max: Integer = "MaxRecordSizeInKiB" [Range(1024, 10_240)],
-        distribution: Text<'a> = "RecordDistributionStrategy" [OneOf(&["AUTO", "USER_PARTITION_KEY"])],
+        mode: ModeMember<'a> = "StreamModeDetails" [],
+        tags: TextMap = "Tags" [TAG_COUNT, TAGS],
+        warm: Integer = "WarmThroughputMiBps" [Range(0, i32::MAX)],
+        record_kib_max: Integer = "MaxRecordSizeInKiB" [RECORD_KIB],
+        distribution: Text<'a> = "RecordDistributionStrategy" [OneOf(DISTRIBUTIONS)],
     }
 }
 
 pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<CreateStream, ApiError> {
-    refuse_what_would_be_forgotten(&request)?;
     let name = kinesis.home.stream(request.stream_name.as_ref(), None)?;
-    let mode = request.mode.as_ref().and_then(|mode| mode.stream_mode.as_ref());
-    let shard_count = match (request.shard_count, mode.map(Text::as_str)) {
-        (Some(Integer(count)), _) => u32::try_from(count).unwrap_or(1),
-        (None, Some("PROVISIONED")) => return Err(missing("ShardCount")),
-        (None, _) => SHARDS_DEFAULT,
+    let tags = request.tags.map(|tags| tags.0).unwrap_or_default();
+    kinesis.home.check_tags(tags.iter().flat_map(|(k, v)| [k, v]), &name, "add")?;
+    // Without a mode it is a provisioned one if there is a count, as it always was.
+    let asked = request.mode.map(|mode| mode.mode());
+    let mode = match (asked, request.shard_count) {
+        (Some(mode), _) => mode,
+        (None, Some(_)) => StreamMode::Provisioned,
+        (None, None) => StreamMode::OnDemand,
     };
-    Ok(CreateStream { name, shard_count, properties: StreamProperties::default() })
-}
-
-/// A stream that silently lacks what was asked for would fail its producers later. Tags and warm
-/// throughput change nothing for them, and are ignored.
-fn refuse_what_would_be_forgotten(request: &Request<'_>) -> Result<(), ApiError> {
-    if request.record_kib_max.is_some_and(|kib| kib.0 > RECORD_KIB_MAX) {
-        let message = format!("MaxRecordSizeInKiB above {RECORD_KIB_MAX} is not supported here.");
-        return Err(ApiError::new(ErrorCode::Validation, message));
+    let warm_throughput_mibps = request.warm.map(|warm| warm.0.unsigned_abs());
+    let shard_count = match (request.shard_count, mode) {
+        (Some(Integer(count)), _) => count.unsigned_abs(),
+        (None, StreamMode::Provisioned) => return Err(missing("ShardCount")),
+        (None, StreamMode::OnDemand) => SHARDS_DEFAULT.max(warm_throughput_mibps.unwrap_or(0)),
+    };
+    let distribution = distribution(request.distribution.as_ref());
+    let on_demand_only =
+        distribution == RecordDistribution::Auto || warm_throughput_mibps.is_some();
+    if mode == StreamMode::Provisioned && on_demand_only {
+        return Err(ApiError::invalid_argument(
+            "RecordDistributionStrategy AUTO and WarmThroughputMiBps are for on-demand streams.",
+        ));
     }
-    if request.distribution.as_ref().is_some_and(|strategy| strategy.as_str() == "AUTO") {
-        let message = "RecordDistributionStrategy AUTO is not supported here.";
-        return Err(ApiError::invalid_argument(message));
-    }
-    Ok(())
+    let properties = StreamProperties {
+        retention: RetentionHours::MIN,
+        mode,
+        distribution,
+        record_kib_max: request.record_kib_max.map_or(1024, |kib| kib.0.unsigned_abs()),
+        warm_throughput_mibps,
+        tags,
+        ..StreamProperties::default()
+    };
+    Ok(CreateStream { name, shard_count, properties })
 }
 
 pub(crate) async fn answer(request: CreateStream, kinesis: &Kinesis) -> Result<(), ApiError> {
+    if request.properties.warm_throughput_mibps.is_some() {
+        kinesis.must_be_committed().await?;
+    }
     let created = kinesis.streams.administer.create_stream(request).await;
     created.map_err(|error| kinesis.home.administer_failure(&error))
 }

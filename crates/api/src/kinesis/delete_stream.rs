@@ -1,4 +1,4 @@
-//! DeleteStream. There are no registered consumers that could stand in the way.
+//! DeleteStream: a stream and all that it holds. It is gone when the answer comes.
 
 use baikonur_stream::StreamName;
 
@@ -12,16 +12,23 @@ structure! {
     pub(crate) struct Request<'a> {
         stream_name: Text<'a> = "StreamName" [NAME_LENGTH, NAME],
         stream_arn: Text<'a> = "StreamARN" [ARN_LENGTH, STREAM_ARN],
-        _enforce: Boolean = "EnforceConsumerDeletion" [],
+        enforce: Boolean = "EnforceConsumerDeletion" [],
     }
 }
 
-pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<StreamName, ApiError> {
-    kinesis.home.stream(request.stream_name.as_ref(), request.stream_arn.as_ref())
+pub(crate) struct Call {
+    stream: StreamName,
+    with_consumers: bool,
 }
 
-pub(crate) async fn answer(stream: StreamName, kinesis: &Kinesis) -> Result<(), ApiError> {
-    let deleted = kinesis.streams.administer.delete_stream(&stream, false).await;
+pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call, ApiError> {
+    let stream = kinesis.home.stream(request.stream_name.as_ref(), request.stream_arn.as_ref())?;
+    Ok(Call { stream, with_consumers: request.enforce.is_some_and(|enforce| enforce.0) })
+}
+
+pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<(), ApiError> {
+    let Call { stream, with_consumers } = call;
+    let deleted = kinesis.streams.administer.delete_stream(&stream, with_consumers).await;
     deleted.map_err(|error| kinesis.home.administer_failure(&error))
 }
 

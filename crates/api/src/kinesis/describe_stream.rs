@@ -58,8 +58,7 @@ impl Structure for Description {
 
 pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiError> {
     let home = &kinesis.home;
-    let described = kinesis.streams.administer.describe_stream(&call.stream).await;
-    let description = described.map_err(|error| home.administer_failure(&error))?;
+    let description = kinesis.describe(&call.stream).await?;
     let mut rest = description.shards.iter().filter(|shard| Some(shard.id) > call.after);
     let shards = rest.by_ref().take(call.limit).map(ShardShape::of).collect();
     let has_more = rest.next().is_some();

@@ -1,10 +1,10 @@
 //! DescribeStreamSummary: a stream without its shards.
 
-use baikonur_stream::StreamName;
+use baikonur_stream::{StreamMode, StreamName};
 
 use crate::kinesis::Kinesis;
-use crate::kinesis::shapes::StreamShape;
-use crate::limits::RECORD_KIB_MAX;
+use crate::kinesis::shapes::{StreamShape, WarmThroughput, distribution_name};
+use crate::kinesis::stream_id::stream_id;
 use crate::wire::constraint::{ARN_LENGTH, NAME, NAME_LENGTH, STREAM_ARN};
 use crate::wire::error::ApiError;
 use crate::wire::members::Text;
@@ -31,25 +31,41 @@ output! {
 #[derive(Debug)]
 struct Summary {
     stream: StreamShape,
+    id: String,
     open_shards: usize,
+    consumers: usize,
+    warm: Option<WarmThroughput>,
+    record_kib_max: u32,
+    /// Of on-demand streams only.
+    distribution: Option<&'static str>,
 }
 
 impl Structure for Summary {
     fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
         self.stream.write_members(members);
+        members.member("StreamId", &self.id);
         members.member("OpenShardCount", &self.open_shards);
-        members.member("ConsumerCount", &0u32);
-        members.member("MaxRecordSizeInKiB", &RECORD_KIB_MAX.unsigned_abs());
+        members.member("ConsumerCount", &self.consumers);
+        members.member("WarmThroughput", &self.warm);
+        members.member("MaxRecordSizeInKiB", &self.record_kib_max);
+        members.member("RecordDistributionStrategy", &self.distribution);
     }
 }
 
 pub(crate) async fn answer(stream: StreamName, kinesis: &Kinesis) -> Result<Output, ApiError> {
-    let home = &kinesis.home;
-    let described = kinesis.streams.administer.describe_stream(&stream).await;
-    let description = described.map_err(|error| home.administer_failure(&error))?;
-    let open = description.shards.iter().filter(|shard| shard.ending_sequence_number.is_none());
-    let open_shards = open.count();
-    Ok(Output { summary: Summary { stream: StreamShape::of(&description, home), open_shards } })
+    let description = kinesis.describe(&stream).await?;
+    let properties = &description.properties;
+    let on_demand = properties.mode == StreamMode::OnDemand;
+    let summary = Summary {
+        stream: StreamShape::of(&description, &kinesis.home),
+        id: stream_id(&description),
+        open_shards: description.open_shards().count(),
+        consumers: description.consumers.len(),
+        warm: WarmThroughput::of(properties),
+        record_kib_max: properties.record_kib_max,
+        distribution: on_demand.then(|| distribution_name(properties.distribution)),
+    };
+    Ok(Output { summary })
 }
 
 #[cfg(test)]

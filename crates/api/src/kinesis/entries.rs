@@ -1,11 +1,13 @@
 //! Records on their way in: out of JSON and base64, into entries that share one piece of memory.
 
-use baikonur_stream::{HashKey, PartitionKey, PutEntry, StreamName};
+use baikonur_stream::{
+    HashKey, PartitionKey, PutEntry, RecordDistribution, StreamName, StreamProperties,
+};
 use bytes::Bytes;
 
 use crate::kinesis::Kinesis;
 use crate::limits::RECORD_BYTES_MAX;
-use crate::wire::constraint::{HASH_KEY, Length, Required};
+use crate::wire::constraint::{HASH_KEY, Length, Path, Required, Violations};
 use crate::wire::error::{ApiError, ErrorCode};
 use crate::wire::members::{Blob, Text};
 use crate::wire::structure::structure;
@@ -14,7 +16,7 @@ structure! {
     /// `PutRecordsRequestEntry`, and the same members of PutRecord.
     pub(crate) struct Entry<'a> {
         pub(crate) data: Blob<'a> = "Data" [Required, Length(0, RECORD_BYTES_MAX)],
-        pub(crate) partition_key: Text<'a> = "PartitionKey" [Required, Length(1, PartitionKey::CHARACTERS_MAX)],
+        pub(crate) partition_key: Text<'a> = "PartitionKey" [Length(1, PartitionKey::CHARACTERS_MAX)],
         pub(crate) explicit_hash_key: Text<'a> = "ExplicitHashKey" [HASH_KEY],
     }
 }
@@ -59,8 +61,11 @@ pub(crate) fn decode(entries: &[Entry<'_>]) -> Result<Vec<PutEntry>, ApiError> {
     let mut start = 0;
     let mut decoded = Vec::with_capacity(entries.len());
     for (entry, (data_end, key_end)) in entries.iter().zip(ends) {
-        let partition_key = PartitionKey::new(memory.slice(data_end..key_end))
-            .map_err(|error| ApiError::new(ErrorCode::Validation, error.to_string()))?;
+        let partition_key = match entry.partition_key {
+            None => PartitionKey::ABSENT,
+            Some(_) => PartitionKey::new(memory.slice(data_end..key_end))
+                .map_err(|error| ApiError::new(ErrorCode::Validation, error.to_string()))?,
+        };
         decoded.push(PutEntry {
             partition_key,
             explicit_hash_key: entry.explicit_hash_key()?,
@@ -69,6 +74,32 @@ pub(crate) fn decode(entries: &[Entry<'_>]) -> Result<Vec<PutEntry>, ApiError> {
         start = key_end;
     }
     Ok(decoded)
+}
+
+/// Holds entries against what their stream takes; `list` is where they are in the request, none for
+/// the request itself.
+pub(crate) fn admit(
+    properties: &StreamProperties,
+    entries: &[PutEntry],
+    list: Option<&'static str>,
+) -> Result<(), ApiError> {
+    let max = properties.record_kib_max as usize * 1024;
+    let keyless = properties.distribution == RecordDistribution::Auto;
+    let legal = |e: &PutEntry| e.data.len() <= max && (keyless || !e.partition_key.is_absent());
+    if entries.iter().all(legal) {
+        return Ok(());
+    }
+    let mut violations = Violations::default();
+    let list = list.map(|list| Path::Member(&Path::Request, list));
+    for (index, entry) in entries.iter().enumerate() {
+        let element = list.as_ref().map(|list| Path::Element(list, index + 1));
+        let parent = element.as_ref().unwrap_or(&Path::Request);
+        violations.check_blob(entry.data.len(), (0, max), &Path::Member(parent, "Data"));
+        if entry.partition_key.is_absent() && !keyless {
+            violations.add_null(&Path::Member(parent, "PartitionKey"));
+        }
+    }
+    violations.into_result()
 }
 
 impl Kinesis {

@@ -127,7 +127,7 @@ impl Home {
 
     /// A stream that could not be administered.
     pub(crate) fn administer_failure(&self, error: &AdministerError) -> ApiError {
-        let Self { region, account } = self;
+        let Self { region, account, .. } = self;
         match error {
             AdministerError::StreamNotFound(stream) => self.stream_not_found(stream),
             AdministerError::StreamExists(stream) => ApiError::new(
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     fn home() -> Home {
-        Home { region: "us-east-1".into(), account: "000000000000".into() }
+        Home::of(&crate::ServerSettings::default())
     }
 
     #[test]

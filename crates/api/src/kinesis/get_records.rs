@@ -3,17 +3,14 @@
 //! Payloads go from the store straight into the answer. Memory for an answer is reserved
 //! before the page is read and given back when the client has taken it.
 
-use std::sync::Arc;
-
-use baikonur_stream::{Cursor, ReadLimits, ReadPage, StreamName};
-use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use baikonur_stream::{Cursor, PutError, ReadLimits, ReadPage, Record, StreamName};
 
 use crate::kinesis::records::{children, records, records_capacity};
-use crate::kinesis::{Answer, Kinesis, permits};
-use crate::limits::{ANSWER_BYTES_MAX, GET_BYTES_MAX, GET_RECORDS_MAX};
+use crate::kinesis::shapes::encryption;
+use crate::kinesis::{Answer, Kinesis, Reserved};
+use crate::limits::{GET_BYTES_MAX, GET_RECORDS_MAX};
 use crate::wire::constraint::{ARN_LENGTH, Length, Range, Required, STREAM_ARN};
-use crate::wire::error::{ApiError, ErrorCode};
+use crate::wire::error::ApiError;
 use crate::wire::members::{Boolean, Integer, Text};
 use crate::wire::output::{Encoder, Members, Structure};
 use crate::wire::structure::structure;
@@ -54,37 +51,26 @@ fn check_stream(named: Option<&StreamName>, cursor: &Cursor) -> Result<(), ApiEr
 
 pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Answer, ApiError> {
     let Call { cursor, limits, dry_run } = call;
-    let mut room = reserve(kinesis).await?;
+    let shard = &cursor.shard;
+    let now = kinesis.streams.clock.monotonic();
+    if !kinesis.read_budgets.take_call(shard, now) {
+        let error = PutError::ThroughputExceeded(shard.shard);
+        return Err(kinesis.home.put_failure(&shard.stream, &error));
+    }
+    let room = kinesis.reserve_answer().await?;
     let read = kinesis.streams.read.read(&cursor, limits).await;
     let page = read.map_err(|error| kinesis.home.read_failure(&cursor.shard, &error))?;
+    let encryption = encryption(&kinesis.describe(&cursor.shard.stream).await?.properties);
     if dry_run {
         return Err(kinesis.refuse_dry_run(&cursor.shard.stream).await);
     }
     let next = page.next.as_ref().map(|cursor| kinesis.shard_iterator(cursor));
-    let bytes = kinesis.format.encode(&Page { page: &page, next: next.as_deref() });
-    // The page is gone when the answer waits for the client: give back what it took.
+    let bytes = kinesis.format.encode(&Page { page: &page, next: next.as_deref(), encryption });
+    let size = page.records.iter().map(Record::size).sum();
+    kinesis.read_budgets.take_bytes(shard, size, now);
+    // The page is gone when the answer waits for the client: its room is given back.
     drop(page);
-    let needless = room.num_permits().saturating_sub(permits(bytes.capacity()));
-    drop(room.split(needless));
-    Ok(Answer::Whole(Bytes::from_owner(Reserved { bytes, _room: room })))
-}
-
-async fn reserve(kinesis: &Kinesis) -> Result<OwnedSemaphorePermit, ApiError> {
-    let count = permits(ANSWER_BYTES_MAX) as u32;
-    let room = Arc::clone(&kinesis.answer_room).acquire_many_owned(count).await;
-    room.map_err(|_| ApiError::new(ErrorCode::InternalFailure, "the server is shutting down"))
-}
-
-/// An answer that gives its room back once the last byte of it is sent.
-struct Reserved {
-    bytes: Vec<u8>,
-    _room: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Reserved {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
+    Ok(Answer::Whole(Reserved::hold(bytes, room)))
 }
 
 /// Bytes of an answer's fixed parts.
@@ -94,6 +80,7 @@ const ANSWER_BYTES: usize = 640;
 struct Page<'a> {
     page: &'a ReadPage,
     next: Option<&'a str>,
+    encryption: Option<&'static str>,
 }
 
 impl Structure for Page<'_> {
@@ -107,7 +94,7 @@ impl Structure for Page<'_> {
             Some(next) => members.member("NextShardIterator", next),
             None => members.list("ChildShards", children(self.page)),
         }
-        members.list("Records", records(self.page));
+        members.list("Records", records(self.page, self.encryption));
     }
 }
 
@@ -118,6 +105,7 @@ mod tests {
 
     use super::*;
     use crate::kinesis::testing::{START, World, message};
+    use crate::wire::error::ErrorCode;
     use crate::wire::format::Format;
 
     async fn get(world: &World, iterator: &Value) -> Result<Value, ApiError> {
@@ -240,9 +228,12 @@ mod tests {
             millis_behind_latest: 0,
             children: vec![child],
         };
-        let answer: Value =
-            serde_json::from_slice(&Format::Json.encode(&Page { page: &page, next: None }))
-                .unwrap();
+        let answer: Value = serde_json::from_slice(&Format::Json.encode(&Page {
+            page: &page,
+            next: None,
+            encryption: None,
+        }))
+        .unwrap();
         assert_eq!(
             answer,
             json!({

@@ -1,6 +1,6 @@
 //! GetShardIterator: a place in a shard, of five kinds.
 
-use baikonur_stream::{SequenceNumber, ShardAddress, ShardId, StartingPosition, Timestamp};
+use baikonur_stream::{SequenceNumber, ShardAddress, StartingPosition, Timestamp};
 
 use crate::kinesis::Kinesis;
 use crate::wire::constraint::{
@@ -12,7 +12,7 @@ use crate::wire::output::output;
 use crate::wire::structure::structure;
 
 /// In the order in which messages of the service print them.
-const TYPES: &[&str] =
+pub(super) const TYPES: &[&str] =
     &["AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"];
 
 structure! {
@@ -36,28 +36,30 @@ pub(crate) struct Call {
 pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call, ApiError> {
     let home = &kinesis.home;
     let stream = home.stream(request.stream_name.as_ref(), request.stream_arn.as_ref())?;
-    let id = request.shard_id.as_ref().map_or("", Text::as_str);
-    let shard: ShardId = id.parse().map_err(|_| home.shard_not_found(id, &stream))?;
+    let shard = home.shard(request.shard_id.as_ref(), &stream)?;
     let shard = ShardAddress { stream, shard };
-    let position = position(&request, &shard, kinesis)?;
+    let kind = request.iterator_type.as_ref().map_or("", Text::as_str);
+    let asked = (kind, request.number.as_ref(), request.timestamp);
+    let position = position(asked, &shard, kinesis)?;
     Ok(Call { shard, position, dry_run: request.dry_run.is_some_and(|dry_run| dry_run.0) })
 }
 
-fn position(
-    request: &Request<'_>,
+/// The position that a type, with a number or a moment beside it, asks for.
+pub(super) fn position(
+    (kind, number, timestamp): (&str, Option<&Text<'_>>, Option<Moment>),
     shard: &ShardAddress,
     kinesis: &Kinesis,
 ) -> Result<StartingPosition, ApiError> {
-    let kind = request.iterator_type.as_ref().map_or("", Text::as_str);
-    let number = || starting_number(kind, request.number.as_ref(), shard, kinesis);
+    let given = number.is_some();
+    let number = || starting_number(kind, number, shard, kinesis);
     match kind {
         "AT_SEQUENCE_NUMBER" => Ok(StartingPosition::AtSequenceNumber(number()?)),
         "AFTER_SEQUENCE_NUMBER" => Ok(StartingPosition::AfterSequenceNumber(number()?)),
         "AT_TIMESTAMP" => {
             let now = kinesis.streams.clock.now();
-            starting_moment(request.timestamp, now).map(StartingPosition::AtTimestamp)
+            starting_moment(timestamp, now).map(StartingPosition::AtTimestamp)
         }
-        _ if request.number.is_some() => Err(number_refused(kind, "also a")),
+        _ if given => Err(number_refused(kind, "also a")),
         "LATEST" => Ok(StartingPosition::Latest),
         _ => Ok(StartingPosition::TrimHorizon),
     }

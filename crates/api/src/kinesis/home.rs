@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use baikonur_stream::StreamName;
+use baikonur_stream::{ShardId, StreamName, StreamOwner};
 
 use crate::ServerSettings;
+use crate::kinesis::resource::Resource;
 use crate::wire::constraint::missing;
-use crate::wire::error::ApiError;
+use crate::wire::error::{ApiError, ErrorCode};
 use crate::wire::members::Text;
 
 /// The account and region of the streams that a request can see.
@@ -14,12 +15,33 @@ use crate::wire::members::Text;
 pub(crate) struct Home {
     pub(crate) region: Arc<str>,
     pub(crate) account: Arc<str>,
+    /// The same, as the store calls it.
+    pub(crate) owner: StreamOwner,
+    /// The stream that the request names by `StreamId`.
+    pub(crate) by_id: Option<StreamName>,
 }
 
 impl Home {
     /// The account and region of the settings.
     pub(crate) fn of(settings: &ServerSettings) -> Self {
-        Self { region: settings.region.as_str().into(), account: settings.account.as_str().into() }
+        Self {
+            region: settings.region.as_str().into(),
+            account: settings.account.as_str().into(),
+            owner: StreamOwner::OWN,
+            by_id: None,
+        }
+    }
+
+    /// The account and region of a caller: this one's, or another that sees its own streams only.
+    pub(crate) fn of_caller(&self, account: &str, region: &str) -> Result<Self, ApiError> {
+        if *account == *self.account && *region == *self.region {
+            return Ok(self.clone());
+        }
+        let owner = StreamOwner::other(account, region).ok_or_else(|| {
+            let message = format!("{region} is not the name of a region.");
+            ApiError::new(ErrorCode::InvalidSignature, message)
+        })?;
+        Ok(Self { region: region.into(), account: account.into(), owner, by_id: None })
     }
 
     /// The ARN of a stream.
@@ -50,7 +72,18 @@ impl Home {
             let message = format!("StreamName {name} and the stream {in_arn} of StreamARN differ.");
             return Err(ApiError::invalid_argument(message));
         }
-        by_arn.or(by_name).map(|name| self.checked(name, &self.account)).transpose()
+        match by_arn.or(by_name) {
+            Some(name) => {
+                let named = self.checked(name, &self.account)?;
+                match &self.by_id {
+                    Some(by_id) if *by_id != named => Err(ApiError::invalid_argument(format!(
+                        "{name} is not the stream of StreamId."
+                    ))),
+                    _ => Ok(Some(named)),
+                }
+            }
+            None => Ok(self.by_id.clone()),
+        }
     }
 
     /// The name in an ARN. Streams of other accounts and regions are not here.
@@ -66,7 +99,27 @@ impl Home {
     }
 
     fn checked(&self, name: &str, account: &str) -> Result<StreamName, ApiError> {
-        StreamName::new(name).map_err(|_| no_stream(name, account))
+        self.owner.stream(name).map_err(|_| no_stream(name, account))
+    }
+
+    /// The stream of an ARN.
+    pub(crate) fn stream_of_arn(&self, arn: &str) -> Result<StreamName, ApiError> {
+        self.checked(self.name_in(arn)?, &self.account)
+    }
+
+    /// The resource of a required ARN.
+    pub(crate) fn named_resource(&self, arn: Option<&Text<'_>>) -> Result<Resource, ApiError> {
+        self.resource(arn.ok_or_else(|| missing("ResourceARN"))?)
+    }
+
+    /// The shard that a required member names.
+    pub(crate) fn shard(
+        &self,
+        id: Option<&Text<'_>>,
+        stream: &StreamName,
+    ) -> Result<ShardId, ApiError> {
+        let id = id.map_or("", Text::as_str);
+        id.parse().map_err(|_| self.shard_not_found(id, stream))
     }
 
     /// What is said of a stream that is not there.
@@ -86,7 +139,7 @@ mod tests {
     use super::*;
 
     fn find(name: Option<&str>, arn: Option<&str>) -> Result<String, String> {
-        let home = Home { region: "us-east-1".into(), account: "000000000000".into() };
+        let home = Home::of(&ServerSettings::default());
         let text = |text: &'_ str| Text(Cow::Owned(text.to_owned()));
         let found = home.stream(name.map(text).as_ref(), arn.map(text).as_ref());
         found.map(|name| name.to_string()).map_err(|error| error.message.unwrap())

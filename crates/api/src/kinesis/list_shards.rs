@@ -9,11 +9,11 @@ use crate::limits::LIST_SHARDS_MAX;
 use crate::wire::constraint::{
     ARN_LENGTH, Length, NAME, NAME_LENGTH, OneOf, Range, Required, STREAM_ARN,
 };
-use crate::wire::error::{ApiError, ErrorCode};
+use crate::wire::error::ApiError;
 use crate::wire::members::{Integer, Moment, Text};
 use crate::wire::output::output;
 use crate::wire::structure::structure;
-use crate::wire::token::{Token, TokenKind};
+use crate::wire::token::TokenKind;
 
 const FILTER_TYPES: &[&str] = &[
     "AFTER_SHARD_ID",
@@ -100,14 +100,10 @@ fn refuse_beside_token(request: &Request<'_>) -> Result<(), ApiError> {
 }
 
 fn continued(token: &str, kinesis: &Kinesis) -> Result<Query, ApiError> {
-    let invalid = || ApiError::invalid_argument("Invalid NextToken.");
-    let token = Token::open(TokenKind::ShardsPage, token).ok_or_else(invalid)?;
-    let query = serde_json::from_slice(&token.content).map_err(|_| invalid())?;
-    match token.expiry("token", kinesis.streams.clock.now()) {
-        Some(expiry) => {
-            Err(ApiError::new(ErrorCode::ExpiredNextToken, format!("NextToken {expiry}")))
-        }
-        None => Ok(query),
+    let query: Query = kinesis.page_of(TokenKind::ShardsPage, token)?;
+    match query.stream.owner() == kinesis.home.owner {
+        true => Ok(query),
+        false => Err(ApiError::invalid_argument("Invalid NextToken.")),
     }
 }
 
@@ -179,14 +175,11 @@ output! {
 
 pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiError> {
     let Call { mut query, limit } = call;
-    let (streams, home) = (&kinesis.streams, &kinesis.home);
-    let described = streams.administer.describe_stream(&query.stream).await;
-    let stream = described.map_err(|error| home.administer_failure(&error))?;
+    let stream = kinesis.describe(&query.stream).await?;
     if query.created.is_some_and(|created| created != stream.created.seconds()) {
-        return Err(home.stream_not_found(&query.stream));
+        return Err(kinesis.home.stream_not_found(&query.stream));
     }
-    let now = streams.clock.now();
-    let horizon = trim_horizon(&stream, now);
+    let horizon = trim_horizon(&stream, kinesis.streams.clock.now());
     let mut rest = stream.shards.iter().filter(|shard| {
         query.filter.admits(shard, horizon) && shard.id.to_string().as_str() > query.after.as_str()
     });
@@ -195,8 +188,7 @@ pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiE
     let next_token = page.last().filter(|_| has_more).map(|last| {
         query.after = last.id.to_string();
         query.created = Some(stream.created.seconds());
-        let query = serde_json::to_vec(&query).expect("a structure with text keys is JSON");
-        kinesis.tokens.seal(TokenKind::ShardsPage, now, &query)
+        kinesis.page_token(TokenKind::ShardsPage, &query)
     });
     Ok(Output { shards: page.into_iter().map(ShardShape::of).collect(), next_token })
 }

@@ -1,16 +1,16 @@
 //! ListStreams: names in order, in pages.
 
-use baikonur_stream::{AdministerError, StreamDescription, StreamName, StreamOwner};
+use baikonur_stream::{AdministerError, StreamDescription, StreamName};
 
 use crate::kinesis::shapes::{StreamModeDetails, stream_status};
 use crate::kinesis::{Home, Kinesis};
 use crate::limits::LIST_STREAMS_MAX;
 use crate::wire::constraint::{Length, NAME, NAME_LENGTH, Range};
-use crate::wire::error::{ApiError, ErrorCode};
+use crate::wire::error::ApiError;
 use crate::wire::members::{Integer, Text};
 use crate::wire::output::{WholeSeconds, output};
 use crate::wire::structure::structure;
-use crate::wire::token::{Token, TokenKind};
+use crate::wire::token::TokenKind;
 
 structure! {
     pub(crate) struct Request<'a> {
@@ -41,12 +41,7 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call,
 }
 
 fn continued(token: &str, kinesis: &Kinesis) -> Result<String, ApiError> {
-    let invalid = || ApiError::invalid_argument("Invalid NextToken.");
-    let token = Token::open(TokenKind::StreamsPage, token).ok_or_else(invalid)?;
-    if let Some(expiry) = token.expiry("token", kinesis.streams.clock.now()) {
-        return Err(ApiError::new(ErrorCode::ExpiredNextToken, format!("NextToken {expiry}")));
-    }
-    String::from_utf8(token.content).map_err(|_| invalid())
+    kinesis.page_of(TokenKind::StreamsPage, token)
 }
 
 output! {
@@ -75,7 +70,7 @@ impl Summary {
             name: stream.name.clone(),
             arn: home.arn(&stream.name),
             status: stream_status(stream.status),
-            mode: StreamModeDetails::PROVISIONED,
+            mode: StreamModeDetails::of(&stream.properties),
             created: WholeSeconds(stream.created),
         }
     }
@@ -83,7 +78,7 @@ impl Summary {
 
 pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiError> {
     let (streams, home) = (&kinesis.streams, &kinesis.home);
-    let listed = streams.administer.list_streams(&StreamOwner::OWN).await;
+    let listed = streams.administer.list_streams(&home.owner).await;
     let names = listed.map_err(|error| home.administer_failure(&error))?;
     let mut rest = names.into_iter().filter(|name| name.as_str() > call.after.as_str());
     let mut summaries = Vec::new();
@@ -98,9 +93,9 @@ pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiE
         last = Some(name);
     }
     let has_more = rest.next().is_some();
-    let next_token = last.filter(|_| has_more).map(|last| {
-        kinesis.tokens.seal(TokenKind::StreamsPage, streams.clock.now(), last.as_str().as_bytes())
-    });
+    let next_token = last
+        .filter(|_| has_more)
+        .map(|last| kinesis.page_token(TokenKind::StreamsPage, &last.as_str()));
     let names = summaries.iter().map(|summary| summary.name.clone()).collect();
     Ok(Output { names, has_more, next_token, summaries })
 }

@@ -18,40 +18,80 @@
 //!
 //! `formats.rs` holds every operation to the same answer in both formats: add a request there.
 
+mod add_tags_to_stream;
 mod answer;
+mod changes;
+mod consumers;
 mod create_stream;
 mod decrease_stream_retention_period;
+mod delete_resource_policy;
 mod delete_stream;
+mod deregister_stream_consumer;
+mod describe_account_settings;
+mod describe_limits;
 mod describe_stream;
+mod describe_stream_consumer;
 mod describe_stream_summary;
+mod disable_enhanced_monitoring;
+mod enable_enhanced_monitoring;
 mod entries;
 mod failures;
 #[cfg(test)]
 mod formats;
 mod get_records;
+mod get_resource_policy;
 mod get_shard_iterator;
 mod home;
 mod increase_stream_retention_period;
 mod list_shards;
+mod list_stream_consumers;
 mod list_streams;
+mod list_tags_for_resource;
+mod list_tags_for_stream;
+mod merge_shards;
+mod page_token;
 mod put_record;
 mod put_records;
+mod put_resource_policy;
+mod read_budgets;
 mod records;
+mod register_stream_consumer;
+mod remove_tags_from_stream;
+mod resource;
 mod shapes;
 mod shard_iterator;
+mod split_shard;
+mod start_stream_encryption;
+mod stop_stream_encryption;
+mod stream_id;
+mod subscribe_to_shard;
+mod subscriptions;
+mod tag_resource;
+mod tags;
 #[cfg(test)]
 mod testing;
+mod untag_resource;
+mod update_account_settings;
+mod update_max_record_size;
+mod update_shard_count;
+mod update_stream_mode;
+mod update_stream_record_distribution_strategy;
+mod update_stream_warm_throughput;
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use answer::{Answer, Frames};
 pub(crate) use home::Home;
+use read_budgets::ReadBudgets;
+use subscriptions::Subscriptions;
 
 use crate::kinesis::answer::IntoAnswer;
+use crate::limits::ANSWER_BYTES_MAX;
+use crate::server::Limits;
 use crate::wire::constraint::{Constrained, Path, Violations};
 use crate::wire::error::{ApiError, ErrorCode};
 use crate::wire::format::Format;
@@ -64,6 +104,8 @@ pub(crate) struct Shared {
     pub(crate) tokens: Tokens,
     /// Memory for answers, in permits of [`ROOM_UNIT`] bytes.
     pub(crate) answer_room: Arc<Semaphore>,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) read_budgets: ReadBudgets,
 }
 
 /// One permit of room stands for this many bytes.
@@ -76,6 +118,8 @@ impl Shared {
             streams,
             tokens: Tokens::default(),
             answer_room: room(settings.answer_bytes_max),
+            subscriptions: Subscriptions::default(),
+            read_budgets: ReadBudgets::new(settings.limits == Limits::Aws),
         })
     }
 }
@@ -102,7 +146,6 @@ impl Deref for Kinesis {
 impl Kinesis {
     /// Refuses a CBOR request where the answer is an event stream, which is JSON inside. The service
     /// answers such requests with an InternalFailure as well; clients switch to JSON by themselves.
-    #[cfg_attr(not(test), expect(dead_code, reason = "SubscribeToShard is the one that streams"))]
     pub(crate) fn refuse_cbor(&self) -> Result<(), ApiError> {
         match self.format {
             Format::Json => Ok(()),
@@ -111,6 +154,36 @@ impl Kinesis {
                 Err(ApiError::new(ErrorCode::InternalFailure, message))
             }
         }
+    }
+}
+
+impl Kinesis {
+    /// Room for an answer as large as one may be.
+    pub(crate) async fn reserve_answer(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let count = permits(ANSWER_BYTES_MAX) as u32;
+        let room = Arc::clone(&self.answer_room).acquire_many_owned(count).await;
+        room.map_err(|_| ApiError::new(ErrorCode::InternalFailure, "the server is shutting down"))
+    }
+}
+
+/// An answer that gives its room back once the last byte of it is sent.
+pub(crate) struct Reserved<T> {
+    bytes: T,
+    _room: OwnedSemaphorePermit,
+}
+
+impl<T: AsRef<[u8]> + Send + 'static> Reserved<T> {
+    /// The bytes, holding as much of the room as they need.
+    pub(crate) fn hold(bytes: T, mut room: OwnedSemaphorePermit) -> Bytes {
+        let needless = room.num_permits().saturating_sub(permits(bytes.as_ref().len()));
+        drop(room.split(needless));
+        Bytes::from_owner(Self { bytes, _room: room })
+    }
+}
+
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Reserved<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
     }
 }
 
@@ -150,6 +223,15 @@ macro_rules! operations {
 
             /// Does what `body` asks for. An answer without output is empty.
             pub(crate) async fn answer(self, kinesis: &Kinesis, body: Bytes) -> Result<Answer, ApiError> {
+                let by_id;
+                let kinesis = if stream_id::may_be_in(&body) {
+                    let member: stream_id::Member<'_> = kinesis.format.parse(&body)?;
+                    check(&member)?;
+                    by_id = kinesis.with_stream_id(member).await?;
+                    &by_id
+                } else {
+                    kinesis
+                };
                 match self {
                     $(Self::$operation => {
                         let call = {
@@ -169,18 +251,46 @@ macro_rules! operations {
 }
 
 operations! {
+    AddTagsToStream => add_tags_to_stream,
     CreateStream => create_stream,
     DecreaseStreamRetentionPeriod => decrease_stream_retention_period,
+    DeleteResourcePolicy => delete_resource_policy,
     DeleteStream => delete_stream,
+    DeregisterStreamConsumer => deregister_stream_consumer,
+    DescribeAccountSettings => describe_account_settings,
+    DescribeLimits => describe_limits,
     DescribeStream => describe_stream,
+    DescribeStreamConsumer => describe_stream_consumer,
     DescribeStreamSummary => describe_stream_summary,
+    DisableEnhancedMonitoring => disable_enhanced_monitoring,
+    EnableEnhancedMonitoring => enable_enhanced_monitoring,
     GetRecords => get_records,
+    GetResourcePolicy => get_resource_policy,
     GetShardIterator => get_shard_iterator,
     IncreaseStreamRetentionPeriod => increase_stream_retention_period,
     ListShards => list_shards,
+    ListStreamConsumers => list_stream_consumers,
     ListStreams => list_streams,
+    ListTagsForResource => list_tags_for_resource,
+    ListTagsForStream => list_tags_for_stream,
+    MergeShards => merge_shards,
     PutRecord => put_record,
     PutRecords => put_records,
+    PutResourcePolicy => put_resource_policy,
+    RegisterStreamConsumer => register_stream_consumer,
+    RemoveTagsFromStream => remove_tags_from_stream,
+    SplitShard => split_shard,
+    StartStreamEncryption => start_stream_encryption,
+    StopStreamEncryption => stop_stream_encryption,
+    SubscribeToShard => subscribe_to_shard,
+    TagResource => tag_resource,
+    UntagResource => untag_resource,
+    UpdateAccountSettings => update_account_settings,
+    UpdateMaxRecordSize => update_max_record_size,
+    UpdateShardCount => update_shard_count,
+    UpdateStreamMode => update_stream_mode,
+    UpdateStreamRecordDistributionStrategy => update_stream_record_distribution_strategy,
+    UpdateStreamWarmThroughput => update_stream_warm_throughput,
 }
 
 impl Operation {

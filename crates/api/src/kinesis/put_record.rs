@@ -3,7 +3,8 @@
 use baikonur_stream::{PutEntry, SequenceNumber, ShardId, StreamName};
 
 use crate::kinesis::Kinesis;
-use crate::kinesis::entries::{Entry, decode};
+use crate::kinesis::entries::{Entry, admit, decode};
+use crate::kinesis::shapes::encryption;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::wire::constraint::{
     ARN_LENGTH, HASH_KEY, Length, NAME, NAME_LENGTH, Required, SEQUENCE_NUMBER, STREAM_ARN,
@@ -18,7 +19,7 @@ structure! {
         stream_name: Text<'a> = "StreamName" [NAME_LENGTH, NAME],
         stream_arn: Text<'a> = "StreamARN" [ARN_LENGTH, STREAM_ARN],
         data: Blob<'a> = "Data" [Required, Length(0, RECORD_BYTES_MAX)],
-        partition_key: Text<'a> = "PartitionKey" [Required, Length(1, 256)],
+        partition_key: Text<'a> = "PartitionKey" [Length(1, 256)],
         explicit_hash_key: Text<'a> = "ExplicitHashKey" [HASH_KEY],
         ordering: Text<'a> = "SequenceNumberForOrdering" [SEQUENCE_NUMBER],
         dry_run: Boolean = "DryRun" [],
@@ -63,6 +64,7 @@ output! {
     pub(crate) struct Output {
         shard: ShardId = "ShardId",
         number: SequenceNumber = "SequenceNumber",
+        encryption: Option<&'static str> = "EncryptionType",
     }
 }
 
@@ -71,11 +73,14 @@ pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiE
     if dry_run {
         return Err(kinesis.refuse_dry_run(&stream).await);
     }
+    let properties = kinesis.describe(&stream).await?.properties;
+    admit(&properties, &entries, None)?;
     let put = kinesis.streams.write.put(&stream, entries, None).await;
     let failure = |error| kinesis.home.put_failure(&stream, &error);
     let placed = put.map_err(failure)?.into_iter().next().expect("one result for one record");
     let placed = placed.map_err(failure)?;
-    Ok(Output { shard: placed.shard, number: placed.sequence_number })
+    let encryption = encryption(&properties);
+    Ok(Output { shard: placed.shard, number: placed.sequence_number, encryption })
 }
 
 #[cfg(test)]
@@ -127,12 +132,15 @@ mod tests {
         let world = World::with_stream("s", 1).await;
         let error = world.call("PutRecord", r#"{"StreamName":"s","Data":null}"#).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Validation);
-        assert_eq!(
-            message(&error),
-            "2 validation errors detected: Value null at 'data' failed to satisfy constraint: Member \
-             must not be null; Value null at 'partitionKey' failed to satisfy constraint: Member must \
-             not be null"
-        );
+        let null = |member: &str| {
+            format!(
+                "1 validation error detected: Value null at '{member}' failed to satisfy \
+                 constraint: Member must not be null"
+            )
+        };
+        assert_eq!(message(&error), null("data"));
+        let error = world.call("PutRecord", r#"{"StreamName":"s","Data":""}"#).await.unwrap_err();
+        assert_eq!(message(&error), null("partitionKey"));
     }
 
     #[tokio::test]

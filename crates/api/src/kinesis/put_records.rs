@@ -5,7 +5,8 @@
 
 use baikonur_stream::{Placed, PutEntry, PutError, StreamName};
 
-use crate::kinesis::entries::{Entry, decode};
+use crate::kinesis::entries::{Entry, admit, decode};
+use crate::kinesis::shapes::encryption;
 use crate::kinesis::{Home, Kinesis};
 use crate::limits::{PUT_BYTES_MAX, PUT_RECORDS_MAX};
 use crate::wire::constraint::{ARN_LENGTH, Length, NAME, NAME_LENGTH, Required, STREAM_ARN};
@@ -46,9 +47,12 @@ pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiE
     if dry_run {
         return Err(kinesis.refuse_dry_run(&stream).await);
     }
+    let properties = kinesis.describe(&stream).await?.properties;
+    admit(&properties, &entries, Some("Records"))?;
     let put = kinesis.streams.write.put(&stream, entries, None).await;
     let results = put.map_err(|error| kinesis.home.put_failure(&stream, &error))?;
-    Ok(Output { results, stream, home: kinesis.home.clone() })
+    let encryption = encryption(&properties);
+    Ok(Output { results, stream, home: kinesis.home.clone(), encryption })
 }
 
 /// Bytes of an answer's fixed parts, and of one record in it.
@@ -61,6 +65,7 @@ pub(crate) struct Output {
     results: Vec<Result<Placed, PutError>>,
     stream: StreamName,
     home: Home,
+    encryption: Option<&'static str>,
 }
 
 impl Structure for Output {
@@ -71,6 +76,7 @@ impl Structure for Output {
     fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
         members.member("FailedRecordCount", &self.results.iter().filter(|r| r.is_err()).count());
         members.list("Records", self.results.iter().map(|result| ResultEntry { result, of: self }));
+        members.member("EncryptionType", &self.encryption);
     }
 }
 

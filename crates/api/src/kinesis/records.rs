@@ -16,8 +16,11 @@ pub(crate) fn records_capacity<E: Encoder>(page: &ReadPage) -> usize {
 }
 
 /// The elements of `Records`.
-pub(crate) fn records(page: &ReadPage) -> impl ExactSizeIterator<Item = RecordShape<'_>> {
-    page.records.iter().map(RecordShape)
+pub(crate) fn records<'a>(
+    page: &'a ReadPage,
+    encryption: Option<&'static str>,
+) -> impl ExactSizeIterator<Item = RecordShape<'a>> {
+    page.records.iter().map(move |record| RecordShape { record, encryption })
 }
 
 /// The elements of `ChildShards`.
@@ -26,24 +29,31 @@ pub(crate) fn children(page: &ReadPage) -> impl ExactSizeIterator<Item = ChildSh
 }
 
 /// `Record`.
-pub(crate) struct RecordShape<'a>(&'a Record);
+pub(crate) struct RecordShape<'a> {
+    record: &'a Record,
+    /// Told only where there is one.
+    encryption: Option<&'static str>,
+}
 
 impl Structure for RecordShape<'_> {
     #[inline]
     fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
-        members.member("ApproximateArrivalTimestamp", &self.0.arrival);
-        members.member("Data", &self.0.data);
-        members.member("PartitionKey", &self.0.partition_key);
-        members.member("SequenceNumber", &self.0.sequence_number);
+        members.member("ApproximateArrivalTimestamp", &self.record.arrival);
+        members.member("Data", &self.record.data);
+        members.member("EncryptionType", &self.encryption);
+        if !self.record.partition_key.is_absent() {
+            members.member("PartitionKey", &self.record.partition_key);
+        }
+        members.member("SequenceNumber", &self.record.sequence_number);
     }
 }
 
 /// `SubscribeToShardEvent`, the payload of [`event`](crate::wire::event_stream::event).
-#[cfg_attr(not(test), expect(dead_code, reason = "SubscribeToShard is the one that streams"))]
 pub(crate) struct Event<'a> {
     pub(crate) page: &'a ReadPage,
     /// AFTER which a client goes on; none when a closed shard has been sent to its end.
     pub(crate) continuation: Option<SequenceNumber>,
+    pub(crate) encryption: Option<&'static str>,
 }
 
 impl Structure for Event<'_> {
@@ -53,7 +63,7 @@ impl Structure for Event<'_> {
     }
 
     fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
-        members.list("Records", records(self.page));
+        members.list("Records", records(self.page, self.encryption));
         members.member("ContinuationSequenceNumber", &self.continuation);
         members.member("MillisBehindLatest", &self.page.millis_behind_latest);
         if self.continuation.is_none() {
@@ -102,7 +112,7 @@ mod tests {
             children: vec![child],
         };
         let tree = |continuation| -> Value {
-            let event = Event { page: &page, continuation };
+            let event = Event { page: &page, continuation, encryption: None };
             serde_json::from_slice(&Format::Json.encode(&event)).unwrap()
         };
         let mut going_on = json!({

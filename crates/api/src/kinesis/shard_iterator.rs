@@ -1,8 +1,9 @@
 //! Shard iterators: a cursor in a token.
 //!
 //! Content of the token: shard index (4 bytes), then the lower bound of the next record as creation
-//! second, counter and record second (8 each), then the stream's name. At 128 characters of name
-//! that is below the 512 characters which the model allows.
+//! second, counter and record second (8 each), then the stream's name, with account and region unless
+//! they are the store's own. At 128 characters of name that is below the 512 characters which the
+//! model allows.
 
 use baikonur_stream::{Cursor, SequenceNumber, ShardAddress, ShardId, StreamName};
 
@@ -11,7 +12,7 @@ use crate::wire::error::{ApiError, ErrorCode};
 use crate::wire::token::{Token, TokenKind};
 
 fn content(cursor: &Cursor) -> Vec<u8> {
-    let name = cursor.shard.stream.as_str();
+    let name = cursor.shard.stream.qualified();
     let mut content = Vec::with_capacity(28 + name.len());
     content.extend_from_slice(&cursor.shard.shard.index().to_be_bytes());
     content.extend_from_slice(&cursor.from.created_seconds().to_be_bytes());
@@ -28,7 +29,7 @@ fn cursor(content: &[u8]) -> Option<Cursor> {
     let (time, name) = rest.split_first_chunk()?;
     let shard = u32::from_be_bytes(*shard);
     let [created, counter, time] = [created, counter, time].map(|bytes| u64::from_be_bytes(*bytes));
-    let stream = StreamName::new(std::str::from_utf8(name).ok()?).ok()?;
+    let stream: StreamName = std::str::from_utf8(name).ok()?.parse().ok()?;
     let from = SequenceNumber::new(created, shard, counter, time);
     Some(Cursor { shard: ShardAddress { stream, shard: ShardId::new(shard) }, from })
 }
@@ -45,6 +46,9 @@ impl Kinesis {
         let invalid = || ApiError::invalid_argument("Invalid ShardIterator.");
         let token = Token::open(TokenKind::ShardIterator, iterator).ok_or_else(invalid)?;
         let cursor = cursor(&token.content).ok_or_else(invalid)?;
+        if cursor.shard.stream.owner() != self.home.owner {
+            return Err(invalid());
+        }
         match token.expiry("iterator", self.streams.clock.now()) {
             Some(expiry) => {
                 Err(ApiError::new(ErrorCode::ExpiredIterator, format!("Iterator {expiry}")))

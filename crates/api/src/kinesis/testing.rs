@@ -118,6 +118,21 @@ impl World {
         self.call("CreateStream", &body).await.unwrap();
     }
 
+    /// Registers a consumer; its ARN.
+    pub(crate) async fn register(&self, stream: &str, consumer: &str) -> String {
+        let arn = format!("arn:aws:kinesis:us-east-1:000000000000:stream/{stream}");
+        let body = json!({ "StreamARN": arn, "ConsumerName": consumer }).to_string();
+        let answer = self.call("RegisterStreamConsumer", &body).await.unwrap();
+        assert_eq!(answer["Consumer"]["ConsumerStatus"], "CREATING");
+        answer["Consumer"]["ConsumerARN"].as_str().unwrap().to_owned()
+    }
+
+    /// The summary of a stream.
+    pub(crate) async fn summary(&self, stream: &str) -> Value {
+        let body = json!({ "StreamName": stream }).to_string();
+        self.call("DescribeStreamSummary", &body).await.unwrap()["StreamDescriptionSummary"].clone()
+    }
+
     /// Puts a record whose payload is its key; its sequence number.
     pub(crate) async fn put(&self, stream: &str, key: &str) -> String {
         let data = base64_simd::STANDARD.encode_to_string(key);

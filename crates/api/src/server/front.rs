@@ -54,6 +54,11 @@ impl Front {
         }
     }
 
+    /// Ends what would go on by itself.
+    pub(crate) fn stop(&self) {
+        self.shared.subscriptions.stop();
+    }
+
     /// Answers a request. There is always an answer.
     pub(crate) async fn respond(&self, request: Request<Incoming>) -> Response<ReplyBody> {
         let (head, body) = request.into_parts();

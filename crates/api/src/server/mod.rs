@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use pages::{NoPages, Page, Pages};
-pub use settings::ServerSettings;
+pub use settings::{Limits, ServerSettings};
 
 use crate::Streams;
 use crate::limits::DRAIN_TIMEOUT;
@@ -107,6 +107,7 @@ impl Server {
         }
         drop(self.listener);
         stop.send_replace(true);
+        front.stop();
         let drain = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIMEOUT, drain).await.is_err() {
             tracing::warn!(

@@ -4,6 +4,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::limits::{ANSWER_BYTES_MAX, BODY_BYTES_MAX};
 
+/// Whether the throughput of shards is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Limits {
+    /// Only what a single call may have.
+    #[default]
+    Calls,
+    /// As Amazon limits reading: 5 calls and 2 MiB a second of a shard, 2 MiB a second for each
+    /// consumer with enhanced fan-out. Writing is limited by the streams themselves.
+    Aws,
+}
+
 /// Where a server listens, what it says of itself, and how much it takes at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
@@ -17,6 +28,8 @@ pub struct ServerSettings {
     pub connections_max: usize,
     /// Memory for requests under way, with what is decoded from them; more wait. Default 256 MiB.
     pub request_bytes_max: usize,
+    /// Whether reading is limited as Amazon limits it. Default: single calls only.
+    pub limits: Limits,
     /// Memory for answers under way; more wait. Default 256 MiB.
     pub answer_bytes_max: usize,
 }
@@ -30,6 +43,7 @@ impl Default for ServerSettings {
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
             connections_max: 1024,
+            limits: Limits::Calls,
             request_bytes_max: 256 * MIB,
             answer_bytes_max: 256 * MIB,
         }

@@ -19,6 +19,10 @@ pub(crate) enum Rule {
     Pattern(&'static str, fn(&str) -> bool),
     /// A text: the words allowed, in the order in which messages print them.
     OneOf(&'static [&'static str]),
+    /// A list of texts: what each of them must keep to.
+    Each(&'static Rule),
+    /// A map of texts: characters of keys and of values, at least and at most.
+    Pairs { keys: (usize, usize), values: (usize, usize) },
 }
 
 pub(crate) use Rule::{Length, OneOf, Range, Required};
@@ -38,6 +42,30 @@ pub(crate) const SEQUENCE_NUMBER: Rule =
 /// Stream ARNs.
 pub(crate) const STREAM_ARN: Rule =
     Rule::Pattern(r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+", is_stream_arn);
+/// ARNs of whatever has tags or a policy.
+pub(crate) const RESOURCE_ARN: Rule =
+    Rule::Pattern(r"arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+", |text| {
+        let mut resource = text.splitn(6, ':').skip(5);
+        let kinds = ["stream/", "channel/", "queue/"];
+        let named = |resource: &str| kinds.iter().any(|kind| resource.contains(kind));
+        is_kinesis_arn(text) && resource.next().is_some_and(named) && !text.ends_with('/')
+    });
+/// ARNs of registered consumers.
+pub(crate) const CONSUMER_ARN: Rule = Rule::Pattern(
+    r"^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+",
+    |text| {
+        let Some((stream, consumer)) = text.split_once("/consumer/") else { return false };
+        let created = consumer.split_once(':').map(|(_, created)| created);
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        is_stream_arn(stream) && created.is_some_and(is_number)
+    },
+);
+/// Stream ids.
+pub(crate) const STREAM_ID: Rule = Rule::Pattern("[a-z0-9]{20}-[a-z0-9]{3}", |text| {
+    let legal = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let parts = text.split_once('-');
+    parts.is_some_and(|(a, b)| (a.len(), b.len()) == (20, 3) && legal(a) && legal(b))
+});
 /// Their length.
 pub(crate) const ARN_LENGTH: Rule = Length(1, 2048);
 
@@ -46,17 +74,20 @@ fn is_decimal(text: &str, digits_max: usize) -> bool {
     digits && (text == "0" || (1..=digits_max).contains(&text.len()) && !text.starts_with('0'))
 }
 
-fn is_stream_arn(text: &str) -> bool {
+fn is_kinesis_arn(text: &str) -> bool {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     let [arn, partition, service, _region, account, resource] = parts[..] else { return false };
-    let name = resource.strip_prefix("stream/").unwrap_or_default();
     arn == "arn"
         && partition.starts_with("aws")
         && service == "kinesis"
         && account.len() == 12
         && account.bytes().all(|b| b.is_ascii_digit())
-        && !name.is_empty()
-        && !name.contains(char::is_whitespace)
+        && !resource.contains(char::is_whitespace)
+}
+
+fn is_stream_arn(text: &str) -> bool {
+    let resource = text.splitn(6, ':').nth(5).and_then(|r| r.strip_prefix("stream/"));
+    is_kinesis_arn(text) && resource.is_some_and(|name| !name.is_empty())
 }
 
 /// Where a member is, built without allocating and printed only when it is named.
@@ -97,10 +128,42 @@ fn lower_camel(name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 pub(crate) struct Violations(Vec<String>);
 
 impl Violations {
-    fn add(&mut self, value: impl Display, path: &Path<'_>, rule: impl Display) {
+    /// Adds one: `value` as messages print it, with its blank and its quotes.
+    pub(crate) fn add(&mut self, value: impl Display, path: &Path<'_>, rule: impl Display) {
         if self.0.len() < VIOLATIONS_MAX {
             self.0.push(format!("Value{value} at '{path}' failed to satisfy constraint: {rule}"));
         }
+    }
+
+    /// Adds a required member that is missing.
+    pub(crate) fn add_null(&mut self, path: &Path<'_>) {
+        self.add(" null", path, "Member must not be null");
+    }
+
+    /// Adds a length out of range: the length, the least and the most.
+    pub(crate) fn check_length(
+        &mut self,
+        (length, min, max): (usize, usize, usize),
+        value: impl Display,
+        path: &Path<'_>,
+    ) {
+        let rule = "Member must have length";
+        if length < min {
+            self.add(value, path, format_args!("{rule} greater than or equal to {min}"));
+        } else if length > max {
+            self.add(value, path, format_args!("{rule} less than or equal to {max}"));
+        }
+    }
+
+    /// Adds a blob whose length is out of range.
+    pub(crate) fn check_blob(
+        &mut self,
+        length: usize,
+        (min, max): (usize, usize),
+        path: &Path<'_>,
+    ) {
+        let value = format_args!(" 'java.nio.HeapByteBuffer[pos=0 lim={length} cap={length}]'");
+        self.check_length((length, min, max), value, path);
     }
 
     /// The error that lists them, if there are any.
@@ -121,7 +184,7 @@ impl Violations {
 pub(crate) fn missing(member: &'static str) -> ApiError {
     let mut violations = Violations::default();
     let path = Path::Member(&Path::Request, member);
-    violations.add(" null", &path, "Member must not be null");
+    violations.add_null(&path);
     violations.into_result().expect_err("there is one violation")
 }
 
@@ -136,7 +199,7 @@ impl<T: Constrained> Constrained for Option<T> {
         match self {
             Some(value) => value.check(rules, path, violations),
             None if rules.iter().any(|rule| matches!(rule, Required)) => {
-                violations.add(" null", path, "Member must not be null");
+                violations.add_null(path);
             }
             None => {}
         }
@@ -152,20 +215,6 @@ impl<T: Display> Display for Quoted<T> {
     }
 }
 
-fn check_length(
-    (length, min, max): (usize, usize, usize),
-    value: impl Display,
-    path: &Path<'_>,
-    violations: &mut Violations,
-) {
-    let rule = "Member must have length";
-    if length < min {
-        violations.add(value, path, format_args!("{rule} greater than or equal to {min}"));
-    } else if length > max {
-        violations.add(value, path, format_args!("{rule} less than or equal to {max}"));
-    }
-}
-
 impl Constrained for Text<'_> {
     fn check(&self, rules: &[Rule], path: &Path<'_>, violations: &mut Violations) {
         let text = self.as_str();
@@ -175,7 +224,7 @@ impl Constrained for Text<'_> {
                 Length(min, max) if (min..=max).contains(&text.len()) && min <= 1 => {}
                 Length(min, max) => {
                     let length = text.chars().count();
-                    check_length((length, min, max), Quoted(text), path, violations);
+                    violations.check_length((length, min, max), Quoted(text), path);
                 }
                 Rule::Pattern(pattern, has) if !has(text) => {
                     let rule = "Member must satisfy regular expression pattern";
@@ -186,7 +235,12 @@ impl Constrained for Text<'_> {
                     let words = words.join(", ");
                     violations.add(Quoted(text), path, format_args!("{rule}: [{words}]"));
                 }
-                Required | Range(..) | Rule::Pattern(..) | OneOf(_) => {}
+                Required
+                | Range(..)
+                | Rule::Pattern(..)
+                | OneOf(_)
+                | Rule::Each(_)
+                | Rule::Pairs { .. } => {}
             }
         }
     }
@@ -218,9 +272,7 @@ impl Constrained for Blob<'_> {
         let length = self.decoded_length();
         for rule in rules {
             if let Length(min, max) = *rule {
-                let value =
-                    format_args!(" 'java.nio.HeapByteBuffer[pos=0 lim={length} cap={length}]'");
-                check_length((length, min, max), value, path, violations);
+                violations.check_blob(length, (min, max), path);
             }
         }
     }
@@ -232,7 +284,7 @@ impl<T: Constrained> Constrained for List<T> {
             if let Length(min, max) = *rule {
                 // The elements are not printed, as in newer replies of the service.
                 let value = if self.length == 0 { " '[]'" } else { "" };
-                check_length((self.length, min, max), value, path, violations);
+                violations.check_length((self.length, min, max), value, path);
             }
         }
         for (index, element) in self.elements.iter().enumerate() {

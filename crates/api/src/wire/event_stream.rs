@@ -61,7 +61,6 @@ fn json(payload: &impl Structure) -> impl FnOnce(Vec<u8>) -> Vec<u8> {
 }
 
 /// The first message of every stream: botocore refuses one that starts otherwise.
-#[cfg_attr(not(test), expect(dead_code, reason = "SubscribeToShard is the one that streams"))]
 pub(crate) fn initial_response() -> Bytes {
     let headers =
         [(MESSAGE_TYPE, "event"), (EVENT_TYPE, "initial-response"), (CONTENT_TYPE, AMAZON_JSON)];
@@ -72,14 +71,12 @@ pub(crate) fn initial_response() -> Bytes {
 }
 
 /// An event, `SubscribeToShardEvent` that is.
-#[cfg_attr(not(test), expect(dead_code, reason = "SubscribeToShard is the one that streams"))]
 pub(crate) fn event(name: &str, payload: &impl Structure) -> Bytes {
     let headers = [(MESSAGE_TYPE, "event"), (EVENT_TYPE, name), (CONTENT_TYPE, PLAIN_JSON)];
     message(&headers, json(payload))
 }
 
 /// A failure of a stream that had begun; it is the last message.
-#[cfg_attr(not(test), expect(dead_code, reason = "SubscribeToShard is the one that streams"))]
 pub(crate) fn exception(error: &ApiError) -> Bytes {
     let name = match error.code {
         // Streams know exceptions by the names of the model.

@@ -17,8 +17,10 @@ const BOOLEAN: &str = "java.lang.Boolean";
 const NUMBER: &str = "com.amazon.coral.value.json.numbers.TruncatingBigNumber";
 const STRING: &str = "java.lang.String";
 const BYTES: &str = "java.nio.HeapByteBuffer";
-const LIST_START: &str = "Start of list found where not expected";
-const MAP_START: &str = "Start of structure or map found where not expected.";
+/// What a list says where something else belongs.
+pub(crate) const LIST_START: &str = "Start of list found where not expected";
+/// What a map says where something else belongs.
+pub(crate) const MAP_START: &str = "Start of structure or map found where not expected.";
 
 /// A number as it is written.
 #[derive(Debug, Clone, Copy)]
@@ -351,8 +353,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
-/// What a list says where a structure belongs.
-pub(crate) const LIST_FOR_STRUCTURE: &str = LIST_START;
 /// What a scalar says where a structure belongs.
 pub(crate) const SCALAR_FOR_STRUCTURE: &str = "Expected null";
 

@@ -13,5 +13,6 @@ pub(crate) mod members;
 pub(crate) mod output;
 pub(crate) mod request_id;
 pub(crate) mod structure;
+pub(crate) mod texts;
 pub(crate) mod time;
 pub(crate) mod token;

@@ -59,7 +59,7 @@ macro_rules! structure {
                         self,
                         _: A,
                     ) -> Result<Self::Value, A::Error> {
-                        let message = $crate::wire::members::LIST_FOR_STRUCTURE;
+                        let message = $crate::wire::members::LIST_START;
                         Err(serde::de::Error::custom(message))
                     }
                 }

@@ -22,6 +22,8 @@ pub(crate) enum TokenKind {
     ShardsPage = 2,
     /// The next page of ListStreams.
     StreamsPage = 3,
+    /// The next page of ListStreamConsumers.
+    ConsumersPage = 4,
 }
 
 const VERSION: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 1];

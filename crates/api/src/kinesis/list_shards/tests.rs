@@ -1,5 +1,6 @@
 //! ListShards: paging, filters, and what must not be given together.
 
+use crate::wire::error::ErrorCode;
 use baikonur_stream::{HashKeyRange, SequenceNumber, ShardId};
 use serde_json::{Value, json};
 
