@@ -36,8 +36,8 @@ impl CborEncoder {
     fn long_head(&mut self, major: u8, argument: u64) {
         let bytes = argument.to_be_bytes();
         let (info, from) = match argument {
-            ..=0xffff => (IN_ONE + 1, 6),
-            ..=0xffff_ffff => (IN_ONE + 2, 4),
+            0..=0xffff => (IN_ONE + 1, 6),
+            0x1_0000..=0xffff_ffff => (IN_ONE + 2, 4),
             _ => (IN_EIGHT, 0),
         };
         self.0.push(initial(major, info));
