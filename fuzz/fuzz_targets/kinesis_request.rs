@@ -3,151 +3,12 @@
 //! The first byte chooses the operation; the rest is its body, or, for 255, a shard iterator.
 #![no_main]
 
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+mod hollow;
 
-use async_trait::async_trait;
-use baikonur_api::{InProcess, ServerSettings, Streams};
-use baikonur_stream::{
-    Administer, AdministerError, BillingCommitment, CreateStream, Cursor, HashKeyRange, Placed,
-    ProducerPosition, PutEntry, PutError, Read, ReadError, ReadLimits, ReadPage, SequenceNumber,
-    Shard, ShardAddress, ShardId, ShardUsage, StartingPosition, StreamChange, StreamDescription,
-    StreamName, StreamOwner, StreamStatus, SystemClock, Timestamp, Write,
-};
+use baikonur_api::Format;
 use bytes::Bytes;
+use hollow::{OPERATIONS, call};
 use libfuzzer_sys::fuzz_target;
-use tokio::runtime::{Builder, Runtime};
-
-const OPERATIONS: [&str; 12] = [
-    "CreateStream",
-    "DecreaseStreamRetentionPeriod",
-    "DeleteStream",
-    "DescribeStream",
-    "DescribeStreamSummary",
-    "GetRecords",
-    "GetShardIterator",
-    "IncreaseStreamRetentionPeriod",
-    "ListShards",
-    "ListStreams",
-    "PutRecord",
-    "PutRecords",
-];
-
-/// Streams that take everything and hold nothing.
-struct Hollow;
-
-fn number(shard: ShardId) -> SequenceNumber {
-    SequenceNumber::new(1_700_000_000, shard.index(), 1, 1_700_000_000)
-}
-
-#[async_trait]
-impl Write for Hollow {
-    async fn put(
-        &self,
-        _: &StreamName,
-        entries: Vec<PutEntry>,
-        _: Option<ProducerPosition>,
-    ) -> Result<Vec<Result<Placed, PutError>>, PutError> {
-        let shard = ShardId::new(0);
-        Ok(entries.iter().map(|_| Ok(Placed { shard, sequence_number: number(shard) })).collect())
-    }
-
-    async fn remembered(&self, _: &str) -> Result<Option<SequenceNumber>, PutError> {
-        Ok(None)
-    }
-}
-
-#[async_trait]
-impl Read for Hollow {
-    async fn shards(&self, _: &StreamName) -> Result<Vec<Shard>, ReadError> {
-        Ok(Vec::new())
-    }
-
-    async fn seek(&self, shard: &ShardAddress, _: StartingPosition) -> Result<Cursor, ReadError> {
-        Ok(Cursor { shard: shard.clone(), from: number(shard.shard) })
-    }
-
-    async fn read(&self, cursor: &Cursor, _: ReadLimits) -> Result<ReadPage, ReadError> {
-        let next = Some(cursor.clone());
-        Ok(ReadPage { records: Vec::new(), next, millis_behind_latest: 0, children: Vec::new() })
-    }
-
-    async fn wait(&self, _: &Cursor, _: Duration) {}
-}
-
-#[async_trait]
-impl Administer for Hollow {
-    async fn create_stream(&self, _: CreateStream) -> Result<(), AdministerError> {
-        Ok(())
-    }
-
-    async fn delete_stream(&self, _: &StreamName, _: bool) -> Result<(), AdministerError> {
-        Ok(())
-    }
-
-    async fn list_streams(&self, _: &StreamOwner) -> Result<Vec<StreamName>, AdministerError> {
-        Ok(Vec::new())
-    }
-
-    async fn describe_stream(
-        &self,
-        name: &StreamName,
-    ) -> Result<StreamDescription, AdministerError> {
-        let shard = |(index, range): (usize, HashKeyRange)| Shard {
-            id: ShardId::new(index as u32),
-            parent: None,
-            adjacent_parent: None,
-            hash_key_range: range,
-            starting_sequence_number: number(ShardId::new(index as u32)),
-            ending_sequence_number: None,
-        };
-        Ok(StreamDescription {
-            name: name.clone(),
-            status: StreamStatus::Active,
-            created: Timestamp::from_seconds(1_700_000_000),
-            properties: Arc::default(),
-            shards: HashKeyRange::evenly(3).into_iter().enumerate().map(shard).collect(),
-            consumers: Arc::default(),
-        })
-    }
-
-    async fn change_stream(
-        &self,
-        name: &StreamName,
-        _: StreamChange,
-    ) -> Result<StreamDescription, AdministerError> {
-        self.describe_stream(name).await
-    }
-
-    async fn usage(&self, _: &StreamName) -> Result<Vec<ShardUsage>, AdministerError> {
-        Ok(Vec::new())
-    }
-
-    async fn commitment(&self, _: &StreamOwner) -> Result<BillingCommitment, AdministerError> {
-        Ok(BillingCommitment::default())
-    }
-
-    async fn commit_to(
-        &self,
-        _: &StreamOwner,
-        _: BillingCommitment,
-    ) -> Result<(), AdministerError> {
-        Ok(())
-    }
-}
-
-static RUNTIME: LazyLock<Runtime> =
-    LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime without I/O"));
-static OPERATIONS_IN_PROCESS: LazyLock<InProcess> = LazyLock::new(|| {
-    let hollow = Arc::new(Hollow);
-    let streams = Streams {
-        read: Arc::clone(&hollow) as _,
-        write: Arc::clone(&hollow) as _,
-        administer: hollow,
-        clock: Arc::new(SystemClock::new()),
-    };
-    InProcess::new(&ServerSettings::default(), streams)
-});
 
 fuzz_target!(|data: &[u8]| {
     let Some((choice, rest)) = data.split_first() else { return };
@@ -160,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
             (OPERATIONS[usize::from(*choice) % OPERATIONS.len()], Bytes::copy_from_slice(rest))
         }
     };
-    let (status, answer) = RUNTIME.block_on(OPERATIONS_IN_PROCESS.call(operation, body));
+    let (status, answer) = call(Format::Json, operation, body);
     assert!(matches!(status, 200 | 400), "{operation} answered {status}");
     if status == 400 || !answer.is_empty() {
         let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");

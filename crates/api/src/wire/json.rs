@@ -1,14 +1,13 @@
 //! JSON 1.1: reading requests with serde, writing answers by hand.
 
 use std::fmt::Display;
-use std::io::Write as _;
 
 use baikonur_stream::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::wire::error::{ApiError, ErrorCode};
-use crate::wire::output::Encoder;
+use crate::wire::output::{Encoder, print};
 
 /// Reads a request: a JSON object.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
@@ -38,10 +37,6 @@ impl JsonEncoder {
     /// Goes on behind what is there already.
     pub(crate) fn behind(bytes: Vec<u8>) -> Self {
         Self(bytes)
-    }
-
-    fn print(&mut self, arguments: std::fmt::Arguments<'_>) {
-        self.0.write_fmt(arguments).expect("a Vec takes all that is written");
     }
 }
 
@@ -97,7 +92,9 @@ impl Encoder for JsonEncoder {
 
     #[inline]
     fn plain_text(&mut self, text: impl Display) {
-        self.print(format_args!("\"{text}\""));
+        self.0.push(b'"');
+        print(&mut self.0, text);
+        self.0.push(b'"');
     }
 
     #[inline]
@@ -109,7 +106,7 @@ impl Encoder for JsonEncoder {
 
     #[inline]
     fn integer(&mut self, number: u64) {
-        self.print(format_args!("{number}"));
+        print(&mut self.0, number);
     }
 
     #[inline]
@@ -120,7 +117,7 @@ impl Encoder for JsonEncoder {
     /// Seconds with three decimals.
     #[inline]
     fn timestamp(&mut self, moment: Timestamp) {
-        self.print(format_args!("{moment}"));
+        print(&mut self.0, moment);
     }
 
     #[inline]

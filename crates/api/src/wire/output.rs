@@ -3,6 +3,8 @@
 //! A structure hands its members, by name and value, to whatever [`Encoder`] is there; the compiler
 //! makes one writer of each pair. `output!` writes the usual structure, a table of members.
 
+use std::fmt::{self, Display};
+
 use baikonur_stream::{HashKey, PartitionKey, SequenceNumber, ShardId, StreamName, Timestamp};
 use bytes::Bytes;
 
@@ -26,7 +28,7 @@ pub(crate) trait Encoder: Sized {
 
     fn text(&mut self, text: &str);
     /// A text that is printed, of a type which never prints a quote, a backslash or a control.
-    fn plain_text(&mut self, text: impl std::fmt::Display);
+    fn plain_text(&mut self, text: impl Display);
     fn blob(&mut self, bytes: &[u8]);
     fn integer(&mut self, number: u64);
     fn boolean(&mut self, value: bool);
@@ -175,6 +177,32 @@ impl<T: Value> Value for Vec<T> {
     fn write<E: Encoder>(&self, to: &mut E) {
         self.as_slice().write(to);
     }
+}
+
+/// Appends what is printed, with less ado than [`std::io::Write`]: numbers are padded one zero at a
+/// time, and every record has some.
+pub(crate) fn print(out: &mut Vec<u8>, value: impl Display) {
+    struct Appender<'a>(&'a mut Vec<u8>);
+
+    impl fmt::Write for Appender<'_> {
+        #[inline]
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+
+        #[inline]
+        fn write_char(&mut self, letter: char) -> fmt::Result {
+            match u8::try_from(letter) {
+                Ok(byte) if byte.is_ascii() => self.0.push(byte),
+                _ => self.write_str(letter.encode_utf8(&mut [0; 4]))?,
+            }
+            Ok(())
+        }
+    }
+
+    fmt::Write::write_fmt(&mut Appender(out), format_args!("{value}"))
+        .expect("a Vec takes all that is written");
 }
 
 /// Declares a structure of answers: each line is a field, its type and its name on the wire. A

@@ -110,7 +110,8 @@ async fn what_comes_in_cbor_is_answered_in_cbor_and_so_is_nothing_at_all() {
     let unknown = b"\xbf\x66__type\x78\x19UnknownOperationException\xff";
     let text = ("Content-Type", "text/plain");
     let other = ("X-Amz-Target", "Kinesis_20131202.Other");
-    let cases: &[(&[(&str, &str)], &[u8], &[u8])] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], &'a [u8]);
+    let cases: &[Case<'_>] = &[
         (&[CBOR, TARGET, SIGNED, DATED], b"", serialization),
         (&[TARGET, SIGNED, DATED], b"", serialization),
         (&[text, TARGET], b"", serialization),

@@ -2,12 +2,11 @@
 //! only when they are written.
 
 use std::fmt::Display;
-use std::io::Write as _;
 
 use baikonur_stream::Timestamp;
 
 use crate::wire::cbor::{ARRAY, BYTES, MAP, MOMENT, SIMPLE, TAG, TEXT, UNSIGNED};
-use crate::wire::output::Encoder;
+use crate::wire::output::{Encoder, print};
 
 /// Writes CBOR.
 #[derive(Debug)]
@@ -36,8 +35,8 @@ impl CborEncoder {
     fn long_head(&mut self, major: u8, argument: u64) {
         let bytes = argument.to_be_bytes();
         let (info, from) = match argument {
-            ..=0xffff => (IN_ONE + 1, 6),
-            ..=0xffff_ffff => (IN_ONE + 2, 4),
+            0..=0xffff => (IN_ONE + 1, 6),
+            0x1_0000..=0xffff_ffff => (IN_ONE + 2, 4),
             _ => (IN_EIGHT, 0),
         };
         self.0.push(initial(major, info));
@@ -95,7 +94,7 @@ impl Encoder for CborEncoder {
     fn plain_text(&mut self, text: impl Display) {
         self.0.extend_from_slice(&[initial(TEXT, IN_ONE), 0]);
         let start = self.0.len();
-        write!(self.0, "{text}").expect("a Vec takes all that is written");
+        print(&mut self.0, text);
         match u8::try_from(self.0.len() - start) {
             Ok(length) => self.0[start - 1] = length,
             Err(_) => {
