@@ -20,7 +20,9 @@ use std::sync::Arc;
 use baikonur_stream::{Administer, Clock, Read, Write};
 
 pub use in_process::InProcess;
-pub use server::{NoPages, Page, Pages, ServeError, Server, ServerSettings};
+pub use server::{
+    Certificates, NoPages, Page, Pages, ServeError, Server, ServerSettings, Tls, TlsError,
+};
 
 /// The streams that are served.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
@@ -148,14 +148,15 @@ impl Front {
         let started = clock.monotonic();
         let target = text(&head.headers, TARGET).unwrap_or_default();
         let operation = Operation::of_target(target);
-        let reply = match body::read(body, &self.request_room).await {
-            Ok(whole) => {
-                let reply = self.call(head, operation, target, whole.bytes).await;
-                drop(whole.room);
-                reply
-            }
-            Err(error) => Reply::cut_short(error),
-        };
+        let reply =
+            match body::read(body, head.headers.contains_key(EXPECT), &self.request_room).await {
+                Ok(whole) => {
+                    let reply = self.call(head, operation, target, whole.bytes).await;
+                    drop(whole.room);
+                    reply
+                }
+                Err(error) => Reply::cut_short(error),
+            };
         self.meters.count(operation, reply.error, clock.monotonic().saturating_sub(started));
         reply
     }
