@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::limits::head;
-use crate::served::Served;
+use crate::served::{Served, run_ahead};
 
 const KIB: usize = 1024;
 
@@ -78,9 +78,9 @@ async fn what_is_no_request_is_refused_and_the_connection_closed() {
     assert!(answer.starts_with("HTTP/1.1 400") || answer.starts_with("HTTP/1.1 505"), "{answer}");
 }
 
-// The clock runs ahead when all wait: a minute passes at once.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_says_nothing_or_nothing_more_is_given_up() {
+    run_ahead();
     let served = Served::start().await;
     for begun in ["", "P", "PRI * HTTP/2.0\r\n"] {
         let started = tokio::time::Instant::now();
@@ -94,6 +94,7 @@ async fn a_client_that_says_nothing_or_nothing_more_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_body_is_taken_and_a_trickle_is_not() {
+    run_ahead();
     let served = Served::start().await;
     let send = async |length: usize, part: usize, pause: u64| {
         let mut stream = TcpStream::connect(served.address).await.unwrap();
@@ -105,9 +106,11 @@ async fn a_slow_body_is_taken_and_a_trickle_is_not() {
             for part in body.chunks(part) {
                 tokio::time::sleep(Duration::from_secs(pause)).await;
                 if writer.write_all(part).await.is_err() {
-                    return;
+                    break;
                 }
             }
+            // Kept until it is aborted: half a connection closed would end all of it.
+            std::future::pending::<()>().await;
         });
         let started = tokio::time::Instant::now();
         let mut answer = String::new();
