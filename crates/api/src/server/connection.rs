@@ -117,10 +117,11 @@ where
 {
     let stream = StallGuard::new(stream, WRITE_STALL_TIMEOUT);
     let (front, stopped) = (Arc::clone(&shared.front), shared.stopped.clone());
-    Ok(match protocol {
+    match protocol {
         Protocol::Http1 => run_http1(stream, front, stopped).await?,
         Protocol::Http2 => http2::run(stream, front, stopped).await?,
-    })
+    }
+    Ok(())
 }
 
 async fn run_http1(

@@ -112,6 +112,41 @@ fn what_was_put_before_a_kill_is_there_after_the_next_start() {
 }
 
 #[test]
+fn put_and_tail_speak_tls_to_a_server_with_a_generated_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let up = Up::start_with(path, &[], &[("BAIKONUR_SERVER__TLS", "generated")]);
+    let endpoint = up.endpoint();
+    assert!(endpoint.starts_with("https://127.0.0.1:"), "{}", up.welcome);
+    let authority = path.join("baikonur-data/tls/ca.pem");
+    let authority = authority.to_str().unwrap();
+    for expected in [
+        &format!("CA of clients   {authority}\n"),
+        &format!(" put router --endpoint {endpoint} --ca-file {authority}\n"),
+        &format!(" AWS_CA_BUNDLE={authority}\n"),
+    ] {
+        assert!(up.welcome.contains(expected), "{expected} is not in {}", up.welcome);
+    }
+    let line = "{\"log_type\":\"auth\"}\n";
+    let put = ["put", "router", "--endpoint", &endpoint, "--ca-file", authority];
+    assert_eq!(printed(path, &put, line.as_bytes()), "");
+    let tail = ["tail", "router", "--from", "trim-horizon", "--no-follow", "--endpoint", &endpoint];
+    assert_eq!(printed(path, &[&tail[..], &["--ca-file", authority]].concat(), b""), line);
+    for (words, expected) in [
+        (&[][..], "is not trusted: "),
+        (&["--ca-file", "missing.pem"][..], "cannot read missing.pem"),
+        (&["--ca-file", "log"][..], "log has no certificates in PEM"),
+    ] {
+        let told = refused(path, &[&put[..4], words].concat(), b"x\n");
+        assert!(told.contains(expected), "{told}");
+    }
+    let http = endpoint.replace("https", "http");
+    let told = refused(path, &["tail", "router", "--endpoint", &http], b"");
+    assert!(told.contains("does not speak the Kinesis API (HTTP 400"), "{told}");
+    assert_eq!(up.stop(), 0);
+}
+
+#[test]
 fn what_cannot_be_done_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path(), &[]);
