@@ -60,7 +60,15 @@ fn the_routing_pattern_runs_without_a_file_and_stops_with_everything_written() {
     assert_eq!(seen, expected);
     let (status, health) = up.page("/health");
     assert_eq!((status, health.contains("\"ok\"")), (200, true), "{health}");
-    let (_, metrics) = up.page("/metrics");
+    let mut metrics = String::new();
+    // The modules are not at the same place at the same time.
+    for _ in 0..200 {
+        metrics = up.page("/metrics").1;
+        if metrics.contains("baikonur_failed_records_total{module=\"forward-a\"") {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
     for name in [
         "baikonur_stream_records_in_total{stream=\"router\",shard=\"shardId-00000000000",
         "baikonur_stream_bytes_out_total{stream=\"stream-c\"",
