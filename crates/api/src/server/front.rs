@@ -148,15 +148,15 @@ impl Front {
         let started = clock.monotonic();
         let target = text(&head.headers, TARGET).unwrap_or_default();
         let operation = Operation::of_target(target);
-        let reply =
-            match body::read(body, head.headers.contains_key(EXPECT), &self.request_room).await {
-                Ok(whole) => {
-                    let reply = self.call(head, operation, target, whole.bytes).await;
-                    drop(whole.room);
-                    reply
-                }
-                Err(error) => Reply::cut_short(error),
-            };
+        let waits = head.headers.contains_key(EXPECT);
+        let reply = match body::read(body, waits, &self.request_room).await {
+            Ok(whole) => {
+                let reply = self.call(head, operation, target, whole.bytes).await;
+                drop(whole.room);
+                reply
+            }
+            Err(error) => Reply::cut_short(error),
+        };
         self.meters.count(operation, reply.error, clock.monotonic().saturating_sub(started));
         reply
     }
