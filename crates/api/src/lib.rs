@@ -20,7 +20,9 @@ use std::sync::Arc;
 use baikonur_stream::{Administer, Clock, Read, Write};
 
 pub use in_process::{InProcess, event_stream_message};
-pub use server::{Limits, NoPages, Page, Pages, ServeError, Server, ServerSettings};
+pub use server::{
+    Certificates, Limits, NoPages, Page, Pages, ServeError, Server, ServerSettings, Tls, TlsError,
+};
 pub use wire::format::Format;
 
 /// The streams that are served.

@@ -65,10 +65,37 @@ pub(crate) const CONNECTION_BUFFER_BYTES: usize = 256 * 1024;
 pub(crate) const HEADERS_MAX: usize = 100;
 /// Time to send the head of a request, and how long a connection may be idle.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time to send the body of a request.
+/// Time to send the body of a request, and how long any part of it may be waited for. What came
+/// earns more, see [`BODY_RATE_MIN`].
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of a body that earn a second more to send it: a client that is slow but goes on is served.
+pub(crate) const BODY_RATE_MIN: usize = 64 * 1024;
 /// How long a client may take nothing of an answer that waits for it.
 pub(crate) const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for a TLS handshake.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// HTTP/2: requests of a connection at once (RFC 9113, 6.5.2 advises against fewer).
+pub(crate) const H2_STREAMS_MAX: u32 = 100;
+/// HTTP/2: how much of a body may come before it is asked for.
+pub(crate) const H2_STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+/// HTTP/2: the same for all bodies of a connection. All windows fit: otherwise bodies that wait for
+/// room in memory would keep away those that have it.
+pub(crate) const H2_CONNECTION_WINDOW_BYTES: u32 = H2_STREAMS_MAX * H2_STREAM_WINDOW_BYTES;
+/// HTTP/2: the largest frame taken.
+pub(crate) const H2_FRAME_BYTES_MAX: u32 = 64 * 1024;
+/// HTTP/2: the header fields of a request, with 32 bytes for each (RFC 9113, 6.5.2).
+pub(crate) const H2_HEADERS_BYTES_MAX: u32 = 64 * 1024;
+/// HTTP/2: what is given to the protocol of an answer before its client has opened its window.
+pub(crate) const H2_SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// HTTP/2: pieces in which an answer is handed over: the smallest frame that every client takes
+/// (RFC 9113, 4.2).
+pub(crate) const H2_PIECE_BYTES: usize = 16 * 1024;
+/// HTTP/2: streams that a client may open and reset before they are looked at (CVE-2023-44487).
+pub(crate) const H2_RESETS_PENDING_MAX: usize = 20;
+/// HTTP/2: streams that a client may make the server reset (CVE-2025-8671).
+pub(crate) const H2_RESETS_CAUSED_MAX: usize = 256;
+/// HTTP/2: how often a client is asked whether it is there, and how long it may take to say so.
+pub(crate) const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long requests under way may take after the server was told to stop.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -76,5 +103,6 @@ pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const ANSWER_BYTES_MAX: usize = GET_BYTES_MAX * 7 / 3 + 4 * 1024 * 1024;
 
 const _: () = assert!(PUT_BYTES_MAX / 3 * 4 + PUT_RECORDS_MAX * 1024 < BODY_BYTES_MAX);
+const _: () = assert!(H2_SEND_BUFFER_BYTES > H2_PIECE_BYTES);
 const _: () = assert!(PUT_RECORDS_MAX < LIST_KEPT_MAX);
 const _: () = assert!(RECORD_BYTES_MAX <= PUT_BYTES_MAX && RECORD_BYTES_MAX <= GET_BYTES_MAX);

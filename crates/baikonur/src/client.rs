@@ -1,8 +1,10 @@
 //! A client of the Kinesis API (JSON 1.1), for `put` and `tail`.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::Url;
+use anyhow::Context;
+use reqwest::{Certificate, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -17,12 +19,17 @@ pub(crate) struct Endpoint {
         value_name = "URL"
     )]
     endpoint: Url,
+    /// Certificates in PEM that an https endpoint may be trusted by, instead of those of this machine.
+    #[arg(long, env = "AWS_CA_BUNDLE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 impl Endpoint {
     /// A client of it.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        Client::new(self.endpoint.clone())
+        // Without TLS nobody needs it, also where it stands in the environment for other programs.
+        let ca_file = self.ca_file.as_deref().filter(|_| self.endpoint.scheme() == "https");
+        Client::new(self.endpoint.clone(), ca_file)
     }
 }
 
@@ -42,6 +49,16 @@ pub(crate) enum CallError {
         /// Where.
         endpoint: Url,
         /// What went wrong.
+        what: String,
+    },
+    /// Its certificate is not trusted.
+    #[error(
+        "{endpoint} is not trusted: {what}; name the certificate of its authority with --ca-file"
+    )]
+    Untrusted {
+        /// Where.
+        endpoint: Url,
+        /// What is wrong.
         what: String,
     },
     /// A connection broke, or there was no answer in time.
@@ -87,7 +104,7 @@ impl CallError {
                     | "ServiceUnavailable"
                     | "RequestTimeoutException"
             ),
-            Self::Strange { .. } => false,
+            Self::Strange { .. } | Self::Untrusted { .. } => false,
         }
     }
 
@@ -107,18 +124,28 @@ struct Exception {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How rustls begins to say that a certificate is wrong or of somebody unknown.
+const BAD_CERTIFICATE: &str = "invalid peer certificate";
 /// The server wants to see a signature, and does not verify it.
 const UNSIGNED: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kinesis/aws4_request, \
                         SignedHeaders=host;x-amz-date, Signature=none";
 
 impl Client {
     /// A client of `endpoint`.
-    fn new(endpoint: Url) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
+    fn new(endpoint: Url, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
-            .no_proxy()
-            .build()?;
+            .no_proxy();
+        if let Some(file) = ca_file {
+            let shown = file.display();
+            let text = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+            let certificates = Certificate::from_pem_bundle(&text)
+                .with_context(|| format!("{shown} has no certificates in PEM"))?;
+            anyhow::ensure!(!certificates.is_empty(), "{shown} has no certificates in PEM");
+            http = http.tls_certs_only(certificates);
+        }
+        let http = http.build()?;
         Ok(Self { http, endpoint })
     }
 
@@ -131,6 +158,9 @@ impl Client {
         let unreachable = |error: reqwest::Error| {
             let (endpoint, what) = (self.endpoint.clone(), innermost(&error));
             match error.is_connect() {
+                true if what.starts_with(BAD_CERTIFICATE) => {
+                    CallError::Untrusted { endpoint, what }
+                }
                 true => CallError::NotThere { endpoint, what },
                 false => CallError::Unreachable { endpoint, what },
             }

@@ -1,21 +1,23 @@
 //! Reading a request's body into one piece, within limits of size, time and memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::kinesis::permits;
-use crate::limits::{BODY_BYTES_MAX, BODY_TIMEOUT, DRAIN_BYTES_MAX};
+use crate::limits::{BODY_BYTES_MAX, BODY_RATE_MIN, BODY_TIMEOUT, DRAIN_BYTES_MAX};
 
 /// Why there is no body to work with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("the body has more than {BODY_BYTES_MAX} bytes")]
     TooLarge,
-    #[error("the body did not come within {} seconds", BODY_TIMEOUT.as_secs())]
+    #[error("the body came too slowly")]
     TimedOut,
     #[error("the client went away")]
     Gone,
@@ -30,20 +32,27 @@ pub(crate) struct Whole {
 }
 
 /// Reads a body. It waits for room first, so that many large requests at once are taken in turn.
-pub(crate) async fn read(body: Incoming, room: &Arc<Semaphore>) -> Result<Whole, BodyError> {
+///
+/// A client that `waits` (`Expect: 100-continue`) is told to go on once there is.
+pub(crate) async fn read(
+    body: Incoming,
+    waits: bool,
+    room: &Arc<Semaphore>,
+) -> Result<Whole, BodyError> {
     let announced =
         body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     // A body of unknown length may have any that is allowed.
     let length = announced.unwrap_or(BODY_BYTES_MAX);
     if length > BODY_BYTES_MAX {
-        drain(body).await;
+        // Who waits has sent nothing, and reading would ask for all of it.
+        if !waits {
+            drain(body).await;
+        }
         return Err(BodyError::TooLarge);
     }
     let count = permits(2 * length) as u32;
     let room = Arc::clone(room).acquire_many_owned(count).await.map_err(|_| BodyError::Gone)?;
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, collect(body, announced))
-        .await
-        .map_err(|_| BodyError::TimedOut)??;
+    let bytes = collect(body, announced).await?;
     Ok(Whole { bytes, room })
 }
 
@@ -54,7 +63,11 @@ async fn collect(mut body: Incoming, announced: Option<usize>) -> Result<Bytes, 
     let mut first = None;
     let mut whole: Option<BytesMut> = None;
     let mut length = 0;
-    while let Some(frame) = body.frame().await {
+    let started = Instant::now();
+    while let Some(frame) = tokio::time::timeout_at(deadline(started, length), body.frame())
+        .await
+        .map_err(|_| BodyError::TimedOut)?
+    {
         let Ok(data) = frame.map_err(|_| BodyError::Gone)?.into_data() else { continue };
         length += data.len();
         if length > BODY_BYTES_MAX {
@@ -74,6 +87,12 @@ async fn collect(mut body: Incoming, announced: Option<usize>) -> Result<Bytes, 
         }
     }
     Ok(whole.map(BytesMut::freeze).or(first).unwrap_or_default())
+}
+
+/// When the next part must be there, after `length` bytes since `started`.
+fn deadline(started: Instant, length: usize) -> Instant {
+    let earned = Duration::from_secs_f64(length as f64 / BODY_RATE_MIN as f64);
+    (started + BODY_TIMEOUT + earned).min(Instant::now() + BODY_TIMEOUT)
 }
 
 /// Throws away what is left, up to a bound: a client that still sends would see its connection

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
@@ -110,7 +110,8 @@ impl Front {
         let target = text(&head.headers, TARGET).unwrap_or_default();
         let operation = Operation::of_target(target);
         let content_type = ContentType::of(text(&head.headers, CONTENT_TYPE.as_str()));
-        let reply = match body::read(body, &self.request_room).await {
+        let waits = head.headers.contains_key(EXPECT);
+        let reply = match body::read(body, waits, &self.request_room).await {
             Ok(whole) => {
                 let reply = self.call(head, content_type, operation, target, whole.bytes).await;
                 drop(whole.room);

@@ -2,13 +2,17 @@
 
 mod body;
 mod connection;
+mod delivery;
 mod front;
+mod http2;
 mod meters;
 mod origin;
 mod pages;
 mod reply;
 mod settings;
+mod sniff;
 mod stall;
+mod tls;
 
 use std::future::Future;
 use std::io;
@@ -22,9 +26,11 @@ use tokio::task::JoinSet;
 
 pub use pages::{NoPages, Page, Pages};
 pub use settings::{Limits, ServerSettings};
+pub use tls::{Certificates, Tls, TlsError};
 
 use crate::Streams;
 use crate::limits::DRAIN_TIMEOUT;
+use connection::Shared;
 use front::Front;
 
 /// Why a server could not start or go on.
@@ -55,6 +61,7 @@ pub struct Server {
     settings: ServerSettings,
     listener: TcpListener,
     address: SocketAddr,
+    certificates: Option<Arc<Certificates>>,
 }
 
 /// Pause after a connection could not be accepted, for example for want of file descriptors.
@@ -71,12 +78,17 @@ impl Server {
         let wrap = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(wrap)?;
         let address = listener.local_addr().map_err(wrap)?;
-        Ok(Self { settings, listener, address })
+        Ok(Self { settings, listener, address, certificates: None })
     }
 
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Speaks TLS, and nothing else, with this certificate.
+    pub fn with_tls(self, certificates: Certificates) -> Self {
+        Self { certificates: Some(Arc::new(certificates)), ..self }
     }
 
     /// Answers requests until `shutdown` is done, then finishes those under way. The recorder of
@@ -90,6 +102,7 @@ impl Server {
         let room = Arc::new(Semaphore::new(self.settings.connections_max));
         let front = Arc::new(Front::new(&self.settings, streams, pages));
         let (stop, stopped) = watch::channel(false);
+        let shared = Shared { front, certificates: self.certificates, stopped };
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -97,9 +110,9 @@ impl Server {
                 () = &mut shutdown => break,
                 accepted = accept(&self.listener, &room) => accepted,
             };
-            let (front, stopped) = (Arc::clone(&front), stopped.clone());
+            let shared = shared.clone();
             connections.spawn(async move {
-                connection::run(stream, front, stopped).await;
+                connection::run(stream, shared).await;
                 drop(permit);
             });
             // Only to forget those that ended.
@@ -107,7 +120,7 @@ impl Server {
         }
         drop(self.listener);
         stop.send_replace(true);
-        front.stop();
+        shared.front.stop();
         let drain = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIMEOUT, drain).await.is_err() {
             tracing::warn!(

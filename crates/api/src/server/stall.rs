@@ -76,7 +76,9 @@ impl<S: Write + Unpin> Write for StallGuard<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        // With TLS it writes, too.
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.watch(context, shut)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::served::{AUTHORIZATION, Served, settings};
 
 const MIB: usize = 1024 * 1024;
 
-fn head(operation: &str, rest: &str) -> String {
+pub(crate) fn head(operation: &str, rest: &str) -> String {
     format!(
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-amz-json-1.1\r\n\
          X-Amz-Target: Kinesis_20131202.{operation}\r\nX-Amz-Date: 20240101T000000Z\r\n\

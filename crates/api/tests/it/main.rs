@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at what it does not expect")]
 
 mod http;
+mod http1;
+mod http2;
 mod limits;
 mod served;
 mod streams;
+mod tls;

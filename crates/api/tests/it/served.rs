@@ -1,13 +1,15 @@
 //! A server on a free port over streams in a folder, and ways to talk to it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use baikonur_api::{Page, Pages, Server, ServerSettings, Streams};
+use baikonur_api::{Certificates, Page, Pages, Server, ServerSettings, Streams, Tls};
 use baikonur_engine::{Durability, Engine, EngineSettings};
 use baikonur_stream::SystemClock;
 use bytes::Bytes;
-use reqwest::RequestBuilder;
+use reqwest::{Certificate, ClientBuilder, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,10 +19,11 @@ use tokio::task::JoinHandle;
 
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
+    scheme: &'static str,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 pub(crate) const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=a/20240101/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=0";
@@ -38,13 +41,39 @@ pub(crate) fn settings() -> ServerSettings {
     ServerSettings { listen: ([127, 0, 0, 1], 0).into(), ..ServerSettings::default() }
 }
 
+/// Lets a clock that is paused run ahead when all wait, in steps between which there is time for what
+/// is on its way through the sockets: it comes to its turn before minutes have passed.
+pub(crate) fn run_ahead() {
+    tokio::spawn(async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
+}
+
 impl Served {
     pub(crate) async fn start() -> Self {
         Self::with(settings()).await
     }
 
     pub(crate) async fn with(settings: ServerSettings) -> Self {
+        Self::on(Server::bind(settings).await.unwrap(), "http", TempDir::new().unwrap())
+    }
+
+    /// With TLS and a certificate of its own making, which the client trusts.
+    pub(crate) async fn secured() -> Self {
         let folder = TempDir::new().unwrap();
+        let directory = folder.path().join("tls");
+        let certificates = Certificates::open(&Tls::Generated { directory, host: None }).unwrap();
+        let server = Server::bind(settings()).await.unwrap().with_tls(certificates);
+        let mut served = Self::on(server, "https", folder);
+        let trusting = served.trusting(reqwest::Client::builder());
+        served.talk_as(trusting);
+        served
+    }
+
+    fn on(server: Server, scheme: &'static str, folder: TempDir) -> Self {
         let clock = Arc::new(SystemClock::new());
         let store = EngineSettings {
             durability: Durability::OsBuffer,
@@ -58,14 +87,29 @@ impl Served {
             administer: engine,
             clock,
         };
-        let server = Server::bind(settings).await.unwrap();
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(streams, Arc::new(Health), async {
             let _ = stopped.await;
         }));
         let client = reqwest::Client::new();
-        Self { address, client, stop: Some(stop), running, _folder: folder }
+        Self { address, scheme, client, stop: Some(stop), running, folder }
+    }
+
+    /// Where its certificate lies.
+    pub(crate) fn certificates(&self) -> PathBuf {
+        self.folder.path().join("tls")
+    }
+
+    /// A client that trusts its certificate as it is now, and no other.
+    pub(crate) fn trusting(&self, client: ClientBuilder) -> ClientBuilder {
+        let authority = std::fs::read(self.certificates().join("ca.pem")).unwrap();
+        client.tls_certs_only([Certificate::from_pem(&authority).unwrap()])
+    }
+
+    /// Sends requests with another client from now on.
+    pub(crate) fn talk_as(&mut self, client: ClientBuilder) {
+        self.client = client.build().unwrap();
     }
 
     /// Tells the server to stop.
@@ -81,7 +125,7 @@ impl Served {
     /// A request as an SDK sends it, without a body.
     pub(crate) fn request(&self, operation: &str) -> RequestBuilder {
         self.client
-            .post(format!("http://{}/", self.address))
+            .post(format!("{}://{}/", self.scheme, self.address))
             .header("Content-Type", "application/x-amz-json-1.1")
             .header("X-Amz-Target", format!("Kinesis_20131202.{operation}"))
             .header("X-Amz-Date", "20240101T000000Z")

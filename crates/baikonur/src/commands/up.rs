@@ -88,7 +88,12 @@ const NOT_DRAINED: u8 = 3;
 /// Where everything is, and what to type next.
 fn welcome(pipeline: &Pipeline, built_in: bool) -> String {
     let config = pipeline.config();
-    let endpoint = format!("http://{}", pipeline.address());
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let endpoint = format!("{scheme}://{}", pipeline.address());
+    let authority = pipeline.authority().map(|path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        path.display().to_string()
+    });
     let data = std::path::absolute(&config.server.data);
     let data = data.unwrap_or_else(|_| config.server.data.clone());
     let data = data.display();
@@ -96,16 +101,25 @@ fn welcome(pipeline: &Pipeline, built_in: bool) -> String {
     text.push_str(&format!("Kinesis API     {endpoint}\n"));
     text.push_str(&format!("health, metrics {endpoint}/health {endpoint}/metrics\n"));
     text.push_str(&format!("data            {data}\n"));
+    if let Some(authority) = &authority {
+        text.push_str(&format!("CA of clients   {authority}\n"));
+    }
     if !built_in {
         return text + "\n";
     }
     text.push_str(&format!("archive         {data}/archive\n"));
     text.push_str(&format!("failed records  {data}/failed\n"));
     let baikonur = std::env::args().next().unwrap_or_else(|| "baikonur".to_owned());
-    let at = match config.server.api.listen == ServerSettings::default().listen {
+    let is_default = config.server.api.listen == ServerSettings::default().listen;
+    let mut at = match is_default && config.server.tls.is_none() {
         true => String::new(),
         false => format!(" --endpoint {endpoint}"),
     };
+    let mut bundle = String::new();
+    if let Some(authority) = &authority {
+        at.push_str(&format!(" --ca-file {authority}"));
+        bundle = format!(" AWS_CA_BUNDLE={authority}");
+    }
     text.push_str(&format!(
         r#"
 Type next, in another terminal:
@@ -115,7 +129,7 @@ Type next, in another terminal:
 
 With the AWS CLI or an SDK:
   export AWS_ENDPOINT_URL_KINESIS={endpoint} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
-  export AWS_REGION={region} AWS_DEFAULT_REGION={region}
+  export AWS_REGION={region} AWS_DEFAULT_REGION={region}{bundle}
   aws kinesis list-streams
 
 Ctrl-C drains and stops.

@@ -1,10 +1,10 @@
 //! `[server]`: where the API listens, where data lies, how durable it is.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use baikonur_api::ServerSettings;
+use baikonur_api::{ServerSettings, Tls};
 use baikonur_engine::Durability;
 use baikonur_modules::settings::keys_of;
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use super::mistake::Mistake;
 pub(crate) struct ServerConfig {
     pub(crate) api: ServerSettings,
     pub(crate) data: PathBuf,
+    pub(crate) tls: Option<Tls>,
     pub(crate) durability: Durability,
     /// How long a stop may take to close what is held.
     pub(crate) drain: Duration,
@@ -30,6 +31,10 @@ struct ServerKeys {
     data: PathBuf,
     region: String,
     account: String,
+    tls: TlsKey,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    tls_host: Option<String>,
     durability: DurabilityKey,
     drain_seconds: u64,
 }
@@ -38,8 +43,18 @@ impl Default for ServerKeys {
     fn default() -> Self {
         let ServerSettings { listen, region, account, .. } = ServerSettings::default();
         let data = default_data();
-        let durability = DurabilityKey::Fsync;
-        Self { listen, data, region, account, durability, drain_seconds: 30 }
+        Self {
+            listen,
+            data,
+            region,
+            account,
+            tls: TlsKey::Off,
+            tls_certificate: None,
+            tls_key: None,
+            tls_host: None,
+            durability: DurabilityKey::Fsync,
+            drain_seconds: 30,
+        }
     }
 }
 
@@ -54,6 +69,17 @@ enum DurabilityKey {
     Fsync,
     OsBuffer,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum TlsKey {
+    Off,
+    Generated,
+    Files,
+}
+
+/// Where a generated certificate lies, below the data directory.
+const TLS_DIRECTORY: &str = "tls";
 
 pub(super) fn read(
     mut section: Section<'_>,
@@ -74,13 +100,61 @@ pub(super) fn read(
     if let Err(error) = api.check() {
         mistakes.push(section.mistake(error));
     }
+    let data = overrides.data.clone().unwrap_or(keys.data);
+    let tls = TlsKeys {
+        tls: keys.tls,
+        certificate: keys.tls_certificate,
+        key: keys.tls_key,
+        host: keys.tls_host,
+    };
+    let tls = tls.read(&data).unwrap_or_else(|error| {
+        mistakes.push(section.mistake(error));
+        None
+    });
     Some(ServerConfig {
         api,
-        data: overrides.data.clone().unwrap_or(keys.data),
+        data,
+        tls,
         durability: match keys.durability {
             DurabilityKey::Fsync => Durability::Fsync,
             DurabilityKey::OsBuffer => Durability::OsBuffer,
         },
         drain: Duration::from_secs(keys.drain_seconds),
     })
+}
+
+struct TlsKeys {
+    tls: TlsKey,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    host: Option<String>,
+}
+
+impl TlsKeys {
+    /// What they say together, or what is wrong, with the key that is to blame named first.
+    fn read(self, data: &Path) -> Result<Option<Tls>, String> {
+        let Self { tls, certificate, key, host } = self;
+        for (name, is_given, wants) in [
+            ("tls_certificate", certificate.is_some(), TlsKey::Files),
+            ("tls_key", key.is_some(), TlsKey::Files),
+            ("tls_host", host.is_some(), TlsKey::Generated),
+        ] {
+            let value = if wants == TlsKey::Files { "files" } else { "generated" };
+            if is_given && tls != wants {
+                return Err(format!("{name} is for tls = \"{value}\" alone"));
+            }
+        }
+        let tls = match tls {
+            TlsKey::Off => return Ok(None),
+            TlsKey::Generated => Tls::Generated { directory: data.join(TLS_DIRECTORY), host },
+            TlsKey::Files => {
+                let (Some(certificate), Some(key)) = (certificate, key) else {
+                    return Err("tls = \"files\" needs tls_certificate and tls_key".to_owned());
+                };
+                Tls::Files { certificate, key }
+            }
+        };
+        tls.check().map_err(|error| format!("tls_{error}"))?;
+        Ok(Some(tls))
+    }
 }

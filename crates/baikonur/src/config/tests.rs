@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use baikonur_api::Tls;
+
 use super::*;
 
 fn read(text: &str) -> Result<Config, String> {
@@ -74,6 +76,22 @@ fn all_parts_of_a_module_stand_side_by_side() {
 }
 
 #[test]
+fn a_certificate_is_generated_below_the_data_or_read_from_files() {
+    let tls = |keys: &str| read(&format!("[server]\ndata = '/data'\n{keys}")).unwrap().server.tls;
+    assert_eq!(tls(""), None);
+    let directory = PathBuf::from("/data/tls");
+    let host = Some("logs.example.com".to_owned());
+    assert_eq!(
+        tls("tls = 'generated'\ntls_host = 'logs.example.com'"),
+        Some(Tls::Generated { directory, host })
+    );
+    assert_eq!(
+        tls("tls = 'files'\ntls_certificate = 'c.pem'\ntls_key = 'k.pem'"),
+        Some(Tls::Files { certificate: "c.pem".into(), key: "k.pem".into() })
+    );
+}
+
+#[test]
 fn every_mistake_has_its_line_and_a_hint() {
     let text = r#"[streams.router]
 shard = 2
@@ -110,6 +128,23 @@ fn mistakes_of_other_kinds_are_explained_too() {
         ("[streams.a]\nretention_hours = 1", "it can be 24 to 8760"),
         ("[server]\nlisten = 'x'", "b.toml:2: [server]"),
         ("[server]\naccount = '1'", "account is \"1\", not 12 digits"),
+        ("[server]\ntls = 'on'", "b.toml:2: [server] unknown variant `on`"),
+        (
+            "[server]\ntls = 'off'\ntls_key = 'x'",
+            "b.toml:3: [server] tls_key is for tls = \"files\" alone",
+        ),
+        (
+            "[server]\ntls_host = 'x'",
+            "b.toml:2: [server] tls_host is for tls = \"generated\" alone",
+        ),
+        (
+            "[server]\ntls = 'generated'\ntls_host = 'https://x'",
+            "b.toml:3: [server] tls_host is \"https://x\", neither a name nor an address",
+        ),
+        (
+            "[server]\ntls_certificate = 'x'\ntls = 'files'",
+            "b.toml:3: [server] tls = \"files\" needs tls_certificate and tls_key",
+        ),
         ("[streams.a]\n[modules.m]\nsource = 'a'", "missing field `type`"),
         (
             "[streams.a]\n[modules.m]\nsource = 'a'\ntype = 'kinesis-forwrd'",

@@ -3,11 +3,12 @@
 mod modules;
 mod pages;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use baikonur_api::{Server, Streams};
+use baikonur_api::{Certificates, Server, Streams};
 use baikonur_engine::{Engine, EngineSettings};
 use baikonur_stream::{
     Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, StreamProperties,
@@ -39,6 +40,7 @@ pub(crate) struct Pipeline {
     engine: Engine,
     streams: StreamStore,
     server: Server,
+    authority: Option<PathBuf>,
     metrics: PrometheusHandle,
 }
 
@@ -72,6 +74,18 @@ impl Pipeline {
             closed_cleanly = report.closed_cleanly,
             "streams are open"
         );
+        // The data directory is this process's own now: what is made in it stays.
+        let (server, authority) = match &config.server.tls {
+            None => (server, None),
+            Some(tls) => {
+                let certificates = Certificates::open(tls).context("TLS cannot be spoken")?;
+                let authority = certificates.authority().map(Path::to_owned);
+                if let Some(authority) = &authority {
+                    info!(authority = %authority.display(), "TLS with a generated certificate: clients trust it by this file");
+                }
+                (server.with_tls(certificates), authority)
+            }
+        };
         let streams = StreamStore {
             read: Arc::new(engine.clone()),
             write: Arc::new(engine.clone()),
@@ -79,7 +93,7 @@ impl Pipeline {
             progress: Arc::new(engine.clone()),
             clock,
         };
-        let pipeline = Self { config, engine, streams, server, metrics };
+        let pipeline = Self { config, engine, streams, server, authority, metrics };
         pipeline.make_streams().await?;
         Ok(pipeline)
     }
@@ -87,6 +101,11 @@ impl Pipeline {
     /// Where the server listens.
     pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.server.local_addr()
+    }
+
+    /// The certificate that clients must trust, if it is one of the server's own making.
+    pub(crate) fn authority(&self) -> Option<&Path> {
+        self.authority.as_deref()
     }
 
     /// What runs.
@@ -135,7 +154,7 @@ impl Pipeline {
     /// Runs until `stop` is done, then answers what is under way, writes what is held, stores every position, and
     /// closes the streams. True when all of that was done within the time for draining.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { config, engine, streams, server, metrics } = self;
+        let Self { config, engine, streams, server, authority: _, metrics } = self;
         let (drain, draining) = watch::channel(false);
         let mut mappings = start_mappings(&config, &streams, &draining)?;
         let StreamStore { read, write, administer, progress: _, clock } = streams;

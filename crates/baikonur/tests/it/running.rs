@@ -52,12 +52,19 @@ pub(crate) struct Up {
     pub(crate) welcome: String,
     /// Such as `127.0.0.1:40123`.
     pub(crate) address: String,
+    endpoint: String,
 }
 
 impl Up {
     pub(crate) fn start(folder: &Path, words: &[&str]) -> Self {
+        Self::start_with(folder, words, &[])
+    }
+
+    /// With variables in its environment.
+    pub(crate) fn start_with(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> Self {
         let words = [&["up", "--listen", "127.0.0.1:0"], words].concat();
         let mut child = baikonur(folder, &words)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.join("log")).unwrap())
@@ -72,13 +79,14 @@ impl Up {
             welcome.push_str(&line.unwrap());
             welcome.push('\n');
         }
-        let (_, address) = welcome.split_once("http://").unwrap();
-        let address = address.lines().next().unwrap().to_owned();
-        Self { child, welcome, address }
+        let endpoint = welcome.lines().find_map(|line| line.strip_prefix("Kinesis API")).unwrap();
+        let endpoint = endpoint.trim().to_owned();
+        let (_, address) = endpoint.split_once("://").unwrap();
+        Self { child, welcome, address: address.to_owned(), endpoint }
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        self.endpoint.clone()
     }
 
     /// Status and body of a page.

@@ -60,7 +60,15 @@ fn the_routing_pattern_runs_without_a_file_and_stops_with_everything_written() {
     assert_eq!(seen, expected);
     let (status, health) = up.page("/health");
     assert_eq!((status, health.contains("\"ok\"")), (200, true), "{health}");
-    let (_, metrics) = up.page("/metrics");
+    let mut metrics = String::new();
+    // The modules are not at the same place at the same time.
+    for _ in 0..200 {
+        metrics = up.page("/metrics").1;
+        if metrics.contains("baikonur_failed_records_total{module=\"forward-a\"") {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
     for name in [
         "baikonur_stream_records_in_total{stream=\"router\",shard=\"shardId-00000000000",
         "baikonur_stream_bytes_out_total{stream=\"stream-c\"",
@@ -108,6 +116,41 @@ fn what_was_put_before_a_kill_is_there_after_the_next_start() {
     ];
     let record: Value = serde_json::from_str(&printed(folder.path(), &tail, b"")).unwrap();
     assert_eq!(record["data"].as_str().unwrap().as_bytes(), line.trim_ascii());
+    assert_eq!(up.stop(), 0);
+}
+
+#[test]
+fn put_and_tail_speak_tls_to_a_server_with_a_generated_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let up = Up::start_with(path, &[], &[("BAIKONUR_SERVER__TLS", "generated")]);
+    let endpoint = up.endpoint();
+    assert!(endpoint.starts_with("https://127.0.0.1:"), "{}", up.welcome);
+    let authority = path.join("baikonur-data/tls/ca.pem");
+    let authority = authority.to_str().unwrap();
+    for expected in [
+        &format!("CA of clients   {authority}\n"),
+        &format!(" put router --endpoint {endpoint} --ca-file {authority}\n"),
+        &format!(" AWS_CA_BUNDLE={authority}\n"),
+    ] {
+        assert!(up.welcome.contains(expected), "{expected} is not in {}", up.welcome);
+    }
+    let line = "{\"log_type\":\"auth\"}\n";
+    let put = ["put", "router", "--endpoint", &endpoint, "--ca-file", authority];
+    assert_eq!(printed(path, &put, line.as_bytes()), "");
+    let tail = ["tail", "router", "--from", "trim-horizon", "--no-follow", "--endpoint", &endpoint];
+    assert_eq!(printed(path, &[&tail[..], &["--ca-file", authority]].concat(), b""), line);
+    for (words, expected) in [
+        (&[][..], "is not trusted: "),
+        (&["--ca-file", "missing.pem"][..], "cannot read missing.pem"),
+        (&["--ca-file", "log"][..], "log has no certificates in PEM"),
+    ] {
+        let told = refused(path, &[&put[..4], words].concat(), b"x\n");
+        assert!(told.contains(expected), "{told}");
+    }
+    let http = endpoint.replace("https", "http");
+    let told = refused(path, &["tail", "router", "--endpoint", &http], b"");
+    assert!(told.contains("does not speak the Kinesis API (HTTP 400"), "{told}");
     assert_eq!(up.stop(), 0);
 }
 
