@@ -13,7 +13,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
 use crate::Streams;
-use crate::auth;
+use crate::auth::{Authenticator, Caller};
 use crate::kinesis::{Kinesis, Operation, room};
 use crate::server::body::{self, BodyError};
 use crate::server::meters::Meters;
@@ -28,6 +28,7 @@ use crate::wire::request_id::RequestIds;
 /// Everything that answering takes.
 pub(crate) struct Front {
     kinesis: Kinesis,
+    authenticator: Authenticator,
     pages: Arc<dyn Pages>,
     request_room: Arc<Semaphore>,
     request_ids: RequestIds,
@@ -37,6 +38,8 @@ pub(crate) struct Front {
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const EXTENDED_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+/// No connection is encrypted.
+const SECURE: bool = false;
 const TARGET: &str = "x-amz-target";
 const XML: &str = "text/xml";
 const ACCESS_DENIED: &str = "<AccessDeniedException>\n  <Message>Unable to determine \
@@ -89,8 +92,14 @@ impl Reply {
 impl Front {
     /// The front of `streams`.
     pub(crate) fn new(settings: &ServerSettings, streams: Streams, pages: Arc<dyn Pages>) -> Self {
+        let account = settings.account.clone();
+        let authenticator = match &settings.credentials {
+            Some(credentials) => Authenticator::verified(credentials.clone(), account),
+            None => Authenticator::unverified(account, settings.region.clone()),
+        };
         Self {
             kinesis: Kinesis::new(settings, streams),
+            authenticator,
             pages,
             request_room: room(settings.request_bytes_max),
             request_ids: RequestIds::new(),
@@ -182,13 +191,15 @@ impl Front {
         let Some(operation) = operation else {
             return refuse(&ApiError::bare(ErrorCode::UnknownOperation), &body);
         };
-        if let Err(error) = auth::check_presence(&head.headers, head.uri.query()) {
-            return refuse(&error, &body);
-        }
+        let now = self.kinesis.streams.clock.now();
+        let caller = match self.authenticator.check(head, &body, now, SECURE) {
+            Ok(caller) => caller,
+            Err(error) => return refuse(&error, &body),
+        };
         match operation.answer(&self.kinesis, body).await {
             Ok(answer) => Reply::new(200, AMAZON_JSON, answer),
             Err(error) => {
-                log(operation, &error);
+                log(operation, &caller, &error);
                 Reply::error(&error)
             }
         }
@@ -200,12 +211,13 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// What the server failed at is its owner's to know; what a client did wrong, the client's.
-fn log(operation: Operation, error: &ApiError) {
+fn log(operation: Operation, caller: &Caller, error: &ApiError) {
     let operation = operation.name();
+    let Caller { account, region, .. } = caller;
     if error.code == ErrorCode::InternalFailure {
-        tracing::error!(operation, %error, "a request failed");
+        tracing::error!(operation, account, region, %error, "a request failed");
     } else {
-        tracing::debug!(operation, %error, "a request was refused");
+        tracing::debug!(operation, account, region, %error, "a request was refused");
     }
 }
 

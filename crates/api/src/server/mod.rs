@@ -32,7 +32,8 @@ pub enum ServeError {
     /// Anybody could read and write all streams from there.
     #[error(
         "{0} is not a loopback address: signatures are not verified, so streams would be open to \
-         everyone who can reach it; listen on 127.0.0.1 or [::1]"
+         everyone who can reach it; listen on 127.0.0.1 or [::1], or give \
+         credentials to verify by"
     )]
     NotLoopback(SocketAddr),
     /// A setting is out of its range.
@@ -63,7 +64,7 @@ impl Server {
     /// Listens on the address of the settings; port 0 takes any that is free.
     pub async fn bind(settings: ServerSettings) -> Result<Self, ServeError> {
         let address = settings.listen;
-        if !address.ip().is_loopback() {
+        if !address.ip().is_loopback() && settings.credentials.is_none() {
             return Err(ServeError::NotLoopback(address));
         }
         settings.check().map_err(ServeError::Setting)?;

@@ -23,6 +23,7 @@ pub(crate) enum ErrorCode {
     ResourceNotFound,
     Serialization,
     UnknownOperation,
+    UnrecognizedClient,
     Validation,
 }
 
@@ -51,6 +52,7 @@ impl ErrorCode {
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::Serialization => "SerializationException",
             Self::UnknownOperation => "UnknownOperationException",
+            Self::UnrecognizedClient => "UnrecognizedClientException",
             Self::Validation => "ValidationException",
         }
     }
@@ -75,6 +77,7 @@ impl ErrorCode {
             | Self::ResourceNotFound
             | Self::Serialization
             | Self::UnknownOperation
+            | Self::UnrecognizedClient
             | Self::Validation => 400,
         }
     }
