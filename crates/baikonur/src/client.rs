@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
-use reqwest::Url;
+use baikonur_api::{Post, Signer};
+use baikonur_stream::{Clock, SystemClock};
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Url, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::Position;
+
+use crate::signing::signer_of_environment;
 
 /// The flag of all commands that talk to a server.
 #[derive(Debug, clap::Args)]
@@ -22,15 +29,18 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// A client of it.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        Client::new(self.endpoint.clone())
+        Client::new(self.endpoint.clone(), signer_of_environment()?)
     }
 }
 
-/// An endpoint that speaks the Kinesis API and does not verify signatures, as `baikonur up` serves it.
-#[derive(Debug, Clone)]
+/// An endpoint that speaks the Kinesis API.
+#[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     endpoint: Url,
+    /// None for a server that does not verify signatures, as `baikonur up` is without credentials.
+    signer: Option<Signer>,
+    clock: SystemClock,
 }
 
 /// Why a call failed.
@@ -51,6 +61,14 @@ pub(crate) enum CallError {
         endpoint: Url,
         /// What went wrong.
         what: String,
+    },
+    /// What was to be sent has characters that no header can have.
+    #[error("{operation}: the call cannot be signed: {what}")]
+    Unsignable {
+        /// What was asked.
+        operation: &'static str,
+        /// What is wrong.
+        what: header::InvalidHeaderValue,
     },
     /// The service said no.
     #[error("{operation}: {code}: {message}")]
@@ -87,7 +105,7 @@ impl CallError {
                     | "ServiceUnavailable"
                     | "RequestTimeoutException"
             ),
-            Self::Strange { .. } => false,
+            Self::Strange { .. } | Self::Unsignable { .. } => false,
         }
     }
 
@@ -107,26 +125,28 @@ struct Exception {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// The server wants to see a signature, and does not verify it.
+const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+/// A server wants to see a signature even when it does not verify it.
 const UNSIGNED: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kinesis/aws4_request, \
                         SignedHeaders=host;x-amz-date, Signature=none";
 
 impl Client {
     /// A client of `endpoint`.
-    fn new(endpoint: Url) -> anyhow::Result<Self> {
+    fn new(endpoint: Url, signer: Option<Signer>) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
             .no_proxy()
             .build()?;
-        Ok(Self { http, endpoint })
+        Ok(Self { http, endpoint, signer, clock: SystemClock::new() })
     }
 
     /// One call, not repeated.
     pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         operation: &'static str,
-        body: impl Into<reqwest::Body>,
+        body: impl Into<Bytes>,
     ) -> Result<T, CallError> {
         let unreachable = |error: reqwest::Error| {
             let (endpoint, what) = (self.endpoint.clone(), innermost(&error));
@@ -135,13 +155,14 @@ impl Client {
                 false => CallError::Unreachable { endpoint, what },
             }
         };
+        let body = body.into();
+        let headers = self
+            .headers(operation, &body)
+            .map_err(|what| CallError::Unsignable { operation, what })?;
         let answer = self
             .http
             .post(self.endpoint.clone())
-            .header("content-type", "application/x-amz-json-1.1")
-            .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
-            .header("x-amz-date", "20260101T000000Z")
-            .header("authorization", UNSIGNED)
+            .headers(headers)
             .body(body)
             .send()
             .await
@@ -159,6 +180,32 @@ impl Client {
         };
         let code = exception.kind.rsplit('#').next().unwrap_or_default().to_owned();
         Err(CallError::Refused { operation, code, message: exception.message })
+    }
+
+    fn headers(
+        &self,
+        operation: &str,
+        body: &[u8],
+    ) -> Result<HeaderMap, header::InvalidHeaderValue> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
+        let target = format!("Kinesis_20131202.{operation}");
+        headers.insert(AMZ_TARGET, HeaderValue::from_str(&target)?);
+        match &self.signer {
+            Some(signer) => {
+                let post = Post {
+                    authority: &self.endpoint[Position::BeforeHost..Position::AfterPort],
+                    path: self.endpoint.path(),
+                    query: self.endpoint.query(),
+                };
+                signer.sign(post, &mut headers, body, self.clock.now())?;
+            }
+            None => {
+                headers.insert(AMZ_DATE, HeaderValue::from_static("20260101T000000Z"));
+                headers.insert(AUTHORIZATION, HeaderValue::from_static(UNSIGNED));
+            }
+        }
+        Ok(headers)
     }
 }
 

@@ -1,10 +1,10 @@
-//! `[server]`: where the API listens, where data lies, how durable it is.
+//! `[server]`: where the API listens, where data lies, how durable it is, whom it serves.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use baikonur_api::ServerSettings;
+use baikonur_api::{Credentials, ServerSettings};
 use baikonur_engine::Durability;
 use baikonur_modules::settings::keys_of;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::Overrides;
 use super::document::Section;
 use super::mistake::Mistake;
+use super::secrets;
 
 /// What `[server]` says.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,7 @@ struct ServerKeys {
     account: String,
     durability: DurabilityKey,
     drain_seconds: u64,
+    credentials_file: Option<PathBuf>,
 }
 
 impl Default for ServerKeys {
@@ -39,7 +41,15 @@ impl Default for ServerKeys {
         let ServerSettings { listen, region, account, .. } = ServerSettings::default();
         let data = default_data();
         let durability = DurabilityKey::Fsync;
-        Self { listen, data, region, account, durability, drain_seconds: 30 }
+        Self {
+            listen,
+            data,
+            region,
+            account,
+            durability,
+            drain_seconds: 30,
+            credentials_file: None,
+        }
     }
 }
 
@@ -61,14 +71,28 @@ pub(super) fn read(
     mistakes: &mut Vec<Mistake>,
 ) -> Option<ServerConfig> {
     let known = keys_of::<ServerKeys>();
+    let entries = section.take_tables("credentials", mistakes);
     let keys: Option<ServerKeys> = section.take(known, mistakes);
-    section.refuse_the_rest(known, mistakes);
+    section.refuse_the_rest(&[known, &["credentials"]].concat(), mistakes);
+    let given = !entries.is_empty();
+    let mut credentials = Credentials::default();
+    for entry in entries {
+        secrets::read(entry, &overrides.environment, &mut credentials, mistakes);
+    }
     let keys = keys?;
+    if let Some(file) = &keys.credentials_file
+        && let Err(error) = credentials.add_file(file)
+    {
+        mistakes.push(section.mistake(format_args!("credentials_file: {error}")));
+    }
+    // Also where a mistake left none: it is told, and nothing is served.
+    let credentials = (given || keys.credentials_file.is_some()).then_some(credentials);
     let listen = overrides.listen.unwrap_or(keys.listen);
     let api = ServerSettings {
         listen,
         region: keys.region,
         account: keys.account,
+        credentials,
         ..ServerSettings::default()
     };
     if let Err(error) = api.check() {
