@@ -5,4 +5,5 @@
 mod http;
 mod limits;
 mod served;
+mod signatures;
 mod streams;
