@@ -189,7 +189,9 @@ impl<'t> Section<'t> {
         let path = format!("{}.{key}", self.path);
         let span = value.span();
         match value.into_inner() {
-            DeValue::Array(items) if items.iter().all(|item| item.get_ref().is_table()) => {
+            DeValue::Array(items)
+                if !items.is_empty() && items.iter().all(|item| item.get_ref().is_table()) =>
+            {
                 items.into_iter().map(|item| Self::new(&path, key, item)).collect()
             }
             _ => {

@@ -226,6 +226,7 @@ fn mistakes_in_credentials_are_explained_without_the_secrets() {
             "[server]\ncredentials = 'hidden'".into(),
             "credentials is a list of tables: write [[server.credentials]]",
         ),
+        ("[server]\ncredentials = []".into(), "write [[server.credentials]]"),
         (key.into(), "b.toml:1: [server.credentials] secret_access_key is missing, and so is"),
         (
             format!("{key}secret_access_key = ['hidden']"),
