@@ -70,6 +70,16 @@ pub(crate) enum CallError {
         /// What is wrong.
         what: header::InvalidHeaderValue,
     },
+    /// The service verifies signatures, and there was nothing to sign with.
+    #[error(
+        "{operation}: {endpoint} verifies signatures: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    Unsigned {
+        /// What was asked.
+        operation: &'static str,
+        /// Where.
+        endpoint: Url,
+    },
     /// The service said no.
     #[error("{operation}: {code}: {message}")]
     Refused {
@@ -105,7 +115,7 @@ impl CallError {
                     | "ServiceUnavailable"
                     | "RequestTimeoutException"
             ),
-            Self::Strange { .. } | Self::Unsignable { .. } => false,
+            Self::Strange { .. } | Self::Unsignable { .. } | Self::Unsigned { .. } => false,
         }
     }
 
@@ -179,6 +189,11 @@ impl Client {
             return Err(strange(format!("HTTP {status}")));
         };
         let code = exception.kind.rsplit('#').next().unwrap_or_default().to_owned();
+        if self.signer.is_none()
+            && matches!(&*code, "InvalidSignatureException" | "UnrecognizedClientException")
+        {
+            return Err(CallError::Unsigned { operation, endpoint: self.endpoint.clone() });
+        }
         Err(CallError::Refused { operation, code, message: exception.message })
     }
 

@@ -56,8 +56,13 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) fn start(folder: &Path, words: &[&str]) -> Self {
+        Self::start_with(folder, words, &[])
+    }
+
+    pub(crate) fn start_with(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> Self {
         let words = [&["up", "--listen", "127.0.0.1:0"], words].concat();
         let mut child = baikonur(folder, &words)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.join("log")).unwrap())
