@@ -1,12 +1,12 @@
 //! The HTTP front: the Kinesis API as AWS SDKs and the AWS CLI speak it (JSON 1.1, CBOR 1.1), over
 //! the contracts of streams.
 //!
-//! A request passes `server` (connections, limits, the order of checks), `auth` (is it signed at
-//! all), then its operation in `kinesis`, which reads and writes with `wire`. Handlers translate:
+//! A request passes `server` (connections, limits, the order of checks), `auth` (who signed it),
+//! then its operation in `kinesis`, which reads and writes with `wire`. Handlers translate:
 //! they know neither disks nor retention nor routing, and any implementation of the contracts can
 //! stand behind them.
 //!
-//! Signatures are not verified, so the server takes loopback addresses only.
+//! Where signatures are not verified, the server takes loopback addresses only.
 
 mod auth;
 mod in_process;
@@ -19,6 +19,10 @@ use std::sync::Arc;
 
 use baikonur_stream::{Administer, Clock, Read, Write};
 
+pub use auth::{
+    Authenticator, Caller, Credential, CredentialFault, Credentials, CredentialsFileError, Post,
+    Signer,
+};
 pub use in_process::{InProcess, event_stream_message};
 pub use server::{
     Certificates, Limits, NoPages, Page, Pages, ServeError, Server, ServerSettings, Tls, TlsError,

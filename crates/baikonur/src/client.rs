@@ -4,9 +4,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::{Certificate, Url};
+use baikonur_api::{Post, Signer};
+use baikonur_stream::{Clock, SystemClock};
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Url, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::Position;
+
+use crate::signing::signer_of_environment;
 
 /// The flag of all commands that talk to a server.
 #[derive(Debug, clap::Args)]
@@ -29,15 +36,18 @@ impl Endpoint {
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         // Without TLS nobody needs it, also where it stands in the environment for other programs.
         let ca_file = self.ca_file.as_deref().filter(|_| self.endpoint.scheme() == "https");
-        Client::new(self.endpoint.clone(), ca_file)
+        Client::new(self.endpoint.clone(), ca_file, signer_of_environment()?)
     }
 }
 
-/// An endpoint that speaks the Kinesis API and does not verify signatures, as `baikonur up` serves it.
-#[derive(Debug, Clone)]
+/// An endpoint that speaks the Kinesis API.
+#[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     endpoint: Url,
+    /// None for a server that does not verify signatures, as `baikonur up` is without credentials.
+    signer: Option<Signer>,
+    clock: SystemClock,
 }
 
 /// Why a call failed.
@@ -68,6 +78,24 @@ pub(crate) enum CallError {
         endpoint: Url,
         /// What went wrong.
         what: String,
+    },
+    /// What was to be sent has characters that no header can have.
+    #[error("{operation}: the call cannot be signed: {what}")]
+    Unsignable {
+        /// What was asked.
+        operation: &'static str,
+        /// What is wrong.
+        what: header::InvalidHeaderValue,
+    },
+    /// The service verifies signatures, and there was nothing to sign with.
+    #[error(
+        "{operation}: {endpoint} verifies signatures: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    Unsigned {
+        /// What was asked.
+        operation: &'static str,
+        /// Where.
+        endpoint: Url,
     },
     /// The service said no.
     #[error("{operation}: {code}: {message}")]
@@ -104,7 +132,10 @@ impl CallError {
                     | "ServiceUnavailable"
                     | "RequestTimeoutException"
             ),
-            Self::Strange { .. } | Self::Untrusted { .. } => false,
+            Self::Strange { .. }
+            | Self::Untrusted { .. }
+            | Self::Unsignable { .. }
+            | Self::Unsigned { .. } => false,
         }
     }
 
@@ -126,13 +157,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How rustls begins to say that a certificate is wrong or of somebody unknown.
 const BAD_CERTIFICATE: &str = "invalid peer certificate";
-/// The server wants to see a signature, and does not verify it.
+const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+/// A server wants to see a signature even when it does not verify it.
 const UNSIGNED: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kinesis/aws4_request, \
                         SignedHeaders=host;x-amz-date, Signature=none";
 
 impl Client {
     /// A client of `endpoint`.
-    fn new(endpoint: Url, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+    fn new(endpoint: Url, ca_file: Option<&Path>, signer: Option<Signer>) -> anyhow::Result<Self> {
         let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
@@ -146,14 +179,14 @@ impl Client {
             http = http.tls_certs_only(certificates);
         }
         let http = http.build()?;
-        Ok(Self { http, endpoint })
+        Ok(Self { http, endpoint, signer, clock: SystemClock::new() })
     }
 
     /// One call, not repeated.
     pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         operation: &'static str,
-        body: impl Into<reqwest::Body>,
+        body: impl Into<Bytes>,
     ) -> Result<T, CallError> {
         let unreachable = |error: reqwest::Error| {
             let (endpoint, what) = (self.endpoint.clone(), innermost(&error));
@@ -165,13 +198,14 @@ impl Client {
                 false => CallError::Unreachable { endpoint, what },
             }
         };
+        let body = body.into();
+        let headers = self
+            .headers(operation, &body)
+            .map_err(|what| CallError::Unsignable { operation, what })?;
         let answer = self
             .http
             .post(self.endpoint.clone())
-            .header("content-type", "application/x-amz-json-1.1")
-            .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
-            .header("x-amz-date", "20260101T000000Z")
-            .header("authorization", UNSIGNED)
+            .headers(headers)
             .body(body)
             .send()
             .await
@@ -188,7 +222,38 @@ impl Client {
             return Err(strange(format!("HTTP {status}")));
         };
         let code = exception.kind.rsplit('#').next().unwrap_or_default().to_owned();
+        if self.signer.is_none()
+            && matches!(&*code, "InvalidSignatureException" | "UnrecognizedClientException")
+        {
+            return Err(CallError::Unsigned { operation, endpoint: self.endpoint.clone() });
+        }
         Err(CallError::Refused { operation, code, message: exception.message })
+    }
+
+    fn headers(
+        &self,
+        operation: &str,
+        body: &[u8],
+    ) -> Result<HeaderMap, header::InvalidHeaderValue> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
+        let target = format!("Kinesis_20131202.{operation}");
+        headers.insert(AMZ_TARGET, HeaderValue::from_str(&target)?);
+        match &self.signer {
+            Some(signer) => {
+                let post = Post {
+                    authority: &self.endpoint[Position::BeforeHost..Position::AfterPort],
+                    path: self.endpoint.path(),
+                    query: self.endpoint.query(),
+                };
+                signer.sign(post, &mut headers, body, self.clock.now())?;
+            }
+            None => {
+                headers.insert(AMZ_DATE, HeaderValue::from_static("20260101T000000Z"));
+                headers.insert(AUTHORIZATION, HeaderValue::from_static(UNSIGNED));
+            }
+        }
+        Ok(headers)
     }
 }
 

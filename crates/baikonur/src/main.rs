@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod observe;
 mod pipeline;
+mod signing;
 
 use std::process::ExitCode;
 

@@ -36,7 +36,8 @@ pub(crate) fn changed(
             changed.create(request, now);
         }
         Change::Delete { name, with_consumers } => {
-            if !with_consumers && !present(catalog, &name)?.consumers.is_empty() {
+            let has_consumers = !present(catalog, &name)?.consumers.is_empty();
+            if has_consumers && !with_consumers {
                 return Err(AdministerError::HasConsumers(name));
             }
             changed.streams.remove(&name);

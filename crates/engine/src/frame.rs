@@ -261,7 +261,10 @@ impl Records {
                 arrival.seconds(),
             ),
             arrival,
-            partition_key: PartitionKey::new(self.body.slice(key_at..data_at)).ok()?,
+            partition_key: match self.body.slice(key_at..data_at) {
+                none if none.is_empty() => PartitionKey::ABSENT,
+                key => PartitionKey::new(key).ok()?,
+            },
             data: self.body.slice(data_at..end),
         };
         self.at = end;

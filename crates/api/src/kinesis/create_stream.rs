@@ -130,15 +130,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_would_be_forgotten_is_refused() {
+    async fn everything_asked_for_is_there() {
         let world = World::new();
-        for member in [r#""MaxRecordSizeInKiB":2048"#, r#""RecordDistributionStrategy":"AUTO""#] {
-            let body = format!(r#"{{"StreamName":"s","ShardCount":1,{member}}}"#);
-            assert!(
-                message(&world.call("CreateStream", &body).await.unwrap_err())
-                    .contains("not supported here")
-            );
+        let body = r#"{"StreamName":"s","MaxRecordSizeInKiB":2048,"Tags":{"a":"b"},
+            "StreamModeDetails":{"StreamMode":"ON_DEMAND"},"RecordDistributionStrategy":"AUTO"}"#;
+        world.call("CreateStream", body).await.unwrap();
+        let summary = world.summary("s").await;
+        assert_eq!(summary["MaxRecordSizeInKiB"], 2048);
+        assert_eq!(summary["RecordDistributionStrategy"], "AUTO");
+        let tags = world.call("ListTagsForStream", r#"{"StreamName":"s"}"#).await.unwrap();
+        assert_eq!(tags["Tags"][0]["Key"], "a");
+        let provisioned =
+            r#"{"StreamName":"t","ShardCount":1,"RecordDistributionStrategy":"AUTO"}"#;
+        let error = world.call("CreateStream", provisioned).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_places_records_itself_takes_them_without_keys_and_spreads_them() {
+        let world = World::new();
+        let body = r#"{"StreamName":"s","ShardCount":4,"RecordDistributionStrategy":"AUTO",
+            "StreamModeDetails":{"StreamMode":"ON_DEMAND"}}"#;
+        world.call("CreateStream", body).await.unwrap();
+        for key in [r#""#, r#","PartitionKey":"a""#].iter().cycle().take(40) {
+            let body = format!(r#"{{"StreamName":"s","Data":"YQ=="{key}}}"#);
+            world.call("PutRecord", &body).await.unwrap();
         }
+        let mut keyless = 0;
+        for shard in 0..4 {
+            let records = world.records("s", shard).await;
+            assert!((5..=15).contains(&records.len()), "{} in shard {shard}", records.len());
+            keyless += records.iter().filter(|r| r.get("PartitionKey").is_none()).count();
+        }
+        assert_eq!(keyless, 20);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
 use crate::Streams;
-use crate::auth;
+use crate::auth::{Authenticator, Caller};
 use crate::kinesis::{Home, Kinesis, Operation, Shared, room};
 use crate::server::body;
 use crate::server::meters::Meters;
@@ -30,6 +30,9 @@ use crate::wire::request_id::RequestIds;
 pub(crate) struct Front {
     shared: Arc<Shared>,
     home: Home,
+    authenticator: Authenticator,
+    /// All connections are encrypted.
+    secure: bool,
     pages: Arc<dyn Pages>,
     request_room: Arc<Semaphore>,
     request_ids: RequestIds,
@@ -43,10 +46,22 @@ const TARGET: &str = "x-amz-target";
 
 impl Front {
     /// The front of `streams`.
-    pub(crate) fn new(settings: &ServerSettings, streams: Streams, pages: Arc<dyn Pages>) -> Self {
+    pub(crate) fn new(
+        settings: &ServerSettings,
+        secure: bool,
+        streams: Streams,
+        pages: Arc<dyn Pages>,
+    ) -> Self {
+        let account = settings.account.clone();
+        let authenticator = match &settings.credentials {
+            Some(credentials) => Authenticator::verified(credentials.clone(), account),
+            None => Authenticator::unverified(account, settings.region.clone()),
+        };
         Self {
             shared: Shared::new(settings, streams),
             home: Home::of(settings),
+            authenticator,
+            secure,
             pages,
             request_room: room(settings.request_bytes_max),
             request_ids: RequestIds::new(),
@@ -146,15 +161,20 @@ impl Front {
         let Some(operation) = operation else {
             return refuse(&ApiError::bare(ErrorCode::UnknownOperation), format, &body);
         };
-        if let Err(error) = auth::check_presence(&head.headers, head.uri.query()) {
-            return refuse(&error, format, &body);
-        }
-        let shared = Arc::clone(&self.shared);
-        let kinesis = Kinesis { shared, home: self.home.clone(), format };
+        let now = self.shared.streams.clock.now();
+        let caller = match self.authenticator.check(head, &body, now, self.secure) {
+            Ok(caller) => caller,
+            Err(error) => return refuse(&error, format, &body),
+        };
+        let home = match self.home.of_caller(&caller.account, &caller.region) {
+            Ok(home) => home,
+            Err(error) => return Reply::error(&error, format),
+        };
+        let kinesis = Kinesis { shared: Arc::clone(&self.shared), home, format };
         match operation.answer(&kinesis, body).await {
             Ok(answer) => Reply::success(answer, format),
             Err(error) => {
-                log(operation, &error);
+                log(operation, &caller, &error);
                 Reply::error(&error, format)
             }
         }
@@ -166,12 +186,13 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// What the server failed at is its owner's to know; what a client did wrong, the client's.
-fn log(operation: Operation, error: &ApiError) {
+fn log(operation: Operation, caller: &Caller, error: &ApiError) {
     let operation = operation.name();
+    let Caller { account, region, .. } = caller;
     if error.code == ErrorCode::InternalFailure {
-        tracing::error!(operation, %error, "a request failed");
+        tracing::error!(operation, account, region, %error, "a request failed");
     } else {
-        tracing::debug!(operation, %error, "a request was refused");
+        tracing::debug!(operation, account, region, %error, "a request was refused");
     }
 }
 

@@ -39,7 +39,8 @@ pub enum ServeError {
     /// Anybody could read and write all streams from there.
     #[error(
         "{0} is not a loopback address: signatures are not verified, so streams would be open to \
-         everyone who can reach it; listen on 127.0.0.1 or [::1]"
+         everyone who can reach it; listen on 127.0.0.1 or [::1], or give \
+         credentials to verify by"
     )]
     NotLoopback(SocketAddr),
     /// A setting is out of its range.
@@ -71,7 +72,7 @@ impl Server {
     /// Listens on the address of the settings; port 0 takes any that is free.
     pub async fn bind(settings: ServerSettings) -> Result<Self, ServeError> {
         let address = settings.listen;
-        if !address.ip().is_loopback() {
+        if !address.ip().is_loopback() && settings.credentials.is_none() {
             return Err(ServeError::NotLoopback(address));
         }
         settings.check().map_err(ServeError::Setting)?;
@@ -100,7 +101,8 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) {
         let room = Arc::new(Semaphore::new(self.settings.connections_max));
-        let front = Arc::new(Front::new(&self.settings, streams, pages));
+        let front =
+            Arc::new(Front::new(&self.settings, self.certificates.is_some(), streams, pages));
         let (stop, stopped) = watch::channel(false);
         let shared = Shared { front, certificates: self.certificates, stopped };
         let mut connections = JoinSet::new();

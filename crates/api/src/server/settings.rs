@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::auth::Credentials;
 use crate::limits::{ANSWER_BYTES_MAX, BODY_BYTES_MAX};
 
 /// Whether the throughput of shards is limited.
@@ -18,12 +19,14 @@ pub enum Limits {
 /// Where a server listens, what it says of itself, and how much it takes at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// The address to listen on, loopback only. Default 127.0.0.1:4567.
+    /// The address to listen on, loopback only unless signatures are verified. Default 127.0.0.1:4567.
     pub listen: SocketAddr,
     /// The AWS region in ARNs. Default `us-east-1`.
     pub region: String,
     /// The AWS account in ARNs and messages: 12 digits. Default 000000000000.
     pub account: String,
+    /// Those that requests must be signed by. Without, signatures are not verified. Default none.
+    pub credentials: Option<Credentials>,
     /// Connections at once; more wait. Default 1024.
     pub connections_max: usize,
     /// Memory for requests under way, with what is decoded from them; more wait. Default 256 MiB.
@@ -42,6 +45,7 @@ impl Default for ServerSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4567)),
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
+            credentials: None,
             connections_max: 1024,
             limits: Limits::Calls,
             request_bytes_max: 256 * MIB,

@@ -24,6 +24,7 @@ pub(crate) enum ErrorCode {
     ResourceNotFound,
     Serialization,
     UnknownOperation,
+    UnrecognizedClient,
     Validation,
 }
 
@@ -52,6 +53,7 @@ impl ErrorCode {
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::Serialization => "SerializationException",
             Self::UnknownOperation => "UnknownOperationException",
+            Self::UnrecognizedClient => "UnrecognizedClientException",
             Self::Validation => "ValidationException",
         }
     }
@@ -76,6 +78,7 @@ impl ErrorCode {
             | Self::ResourceNotFound
             | Self::Serialization
             | Self::UnknownOperation
+            | Self::UnrecognizedClient
             | Self::Validation => 400,
         }
     }

@@ -7,5 +7,6 @@ mod http1;
 mod http2;
 mod limits;
 mod served;
+mod signatures;
 mod streams;
 mod tls;

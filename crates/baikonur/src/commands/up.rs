@@ -26,7 +26,8 @@ pub(super) struct Up {
     /// The configuration, a TOML file. `baikonur check FILE` explains its mistakes.
     #[arg(value_name = "CONFIG")]
     file: Option<PathBuf>,
-    /// Address of the Kinesis API, /metrics and /health: loopback only [default: 127.0.0.1:4567].
+    /// Address of the Kinesis API, /metrics and /health; loopback only, unless the configuration has
+    /// credentials [default: 127.0.0.1:4567].
     #[arg(long, env = "BAIKONUR_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// Data directory [default: ./baikonur-data].
@@ -120,6 +121,10 @@ fn welcome(pipeline: &Pipeline, built_in: bool) -> String {
         at.push_str(&format!(" --ca-file {authority}"));
         bundle = format!(" AWS_CA_BUNDLE={authority}");
     }
+    let (id, secret) = match config.server.api.credentials {
+        Some(_) => ("…", "…"),
+        None => ("local", "local"),
+    };
     text.push_str(&format!(
         r#"
 Type next, in another terminal:
@@ -128,7 +133,7 @@ Type next, in another terminal:
   find {data}/archive -name '*.gz' | xargs zcat        (after five seconds)
 
 With the AWS CLI or an SDK:
-  export AWS_ENDPOINT_URL_KINESIS={endpoint} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  export AWS_ENDPOINT_URL_KINESIS={endpoint} AWS_ACCESS_KEY_ID={id} AWS_SECRET_ACCESS_KEY={secret}
   export AWS_REGION={region} AWS_DEFAULT_REGION={region}{bundle}
   aws kinesis list-streams
 

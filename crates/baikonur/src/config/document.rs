@@ -98,6 +98,17 @@ impl<'t> Document<'t> {
         sections
     }
 
+    /// Replaces `${NAME}` in all texts of `[server]`, which says where the data is.
+    pub(super) fn substitute_in_server(
+        &mut self,
+        environment: &BTreeMap<String, String>,
+        mistakes: &mut Vec<Mistake>,
+    ) {
+        if let Some(server) = self.tables.get_mut("server") {
+            Variables { data: None, environment }.replace_in(server, mistakes);
+        }
+    }
+
     /// Replaces `${data}` and `${NAME}` in all texts.
     pub(super) fn substitute(
         &mut self,
@@ -106,7 +117,7 @@ impl<'t> Document<'t> {
         mistakes: &mut Vec<Mistake>,
     ) {
         let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
-        let variables = Variables { data: data.display().to_string(), environment };
+        let variables = Variables { data: Some(data.display().to_string()), environment };
         for (_, value) in &mut self.tables {
             variables.replace_in(value, mistakes);
         }
@@ -172,6 +183,25 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// Takes the tables `[[section.key]]` out.
+    pub(super) fn take_tables(&mut self, key: &str, mistakes: &mut Vec<Mistake>) -> Vec<Self> {
+        let Some(value) = self.table.remove(key) else { return Vec::new() };
+        let path = format!("{}.{key}", self.path);
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Array(items)
+                if !items.is_empty() && items.iter().all(|item| item.get_ref().is_table()) =>
+            {
+                items.into_iter().map(|item| Self::new(&path, key, item)).collect()
+            }
+            _ => {
+                let message = format!("{key} is a list of tables: write [[{path}]]");
+                mistakes.push(Mistake { span: Some(span), section: path, message });
+                Vec::new()
+            }
+        }
+    }
+
     /// Names every key that nobody took; `known` are those that there are.
     pub(super) fn refuse_the_rest(&mut self, known: &[&str], mistakes: &mut Vec<Mistake>) {
         for (key, _) in std::mem::take(&mut self.table) {
@@ -203,7 +233,8 @@ impl<'t> Section<'t> {
 
 /// What stands for `${…}`.
 struct Variables<'e> {
-    data: String,
+    /// None in `[server]`.
+    data: Option<String>,
     environment: &'e BTreeMap<String, String>,
 }
 
@@ -250,11 +281,14 @@ impl Variables<'_> {
                 .split_once('}')
                 .ok_or_else(|| format!("{text:?} has a ${{ without its }}"))?;
             replaced.push_str(before);
-            match name {
+            match (name, &self.data) {
                 // A URL is percent-decoded once it is read.
-                "data" if is_url => replaced.push_str(&self.data.replace('%', "%25")),
-                "data" => replaced.push_str(&self.data),
-                _ => replaced.push_str(self.environment.get(name).ok_or_else(|| {
+                ("data", Some(data)) if is_url => replaced.push_str(&data.replace('%', "%25")),
+                ("data", Some(data)) => replaced.push_str(data),
+                ("data", None) => {
+                    return Err("[server] says where ${data} is, and cannot use it".into());
+                }
+                (_, _) => replaced.push_str(self.environment.get(name).ok_or_else(|| {
                     format!(
                         "the environment variable {name} is not set; write $${{ for a plain ${{"
                     )

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::ops::Range;
 
+/// The section whose lines are not shown.
+const SECRET_SECTION: &str = "server.credentials";
+/// Keys whose lines are not shown even where the file cannot be read into sections.
+const SECRET_KEYS: [&str; 2] = ["secret_access_key", "session_token"];
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
@@ -74,6 +79,10 @@ fn show(shown: &mut String, file: &str, text: &str, mistake: &Mistake) {
     let line_number = before.matches('\n').count() + 1;
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let line = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
+    if mistake.section == SECRET_SECTION || SECRET_KEYS.iter().any(|key| line.contains(key)) {
+        shown.push_str(&format!("{file}:{line_number}: {section}{message}\n"));
+        return;
+    }
     let column = before[line_start..].chars().count();
     let width = text.get(span).and_then(|wrong| wrong.lines().next());
     let width = width.map_or(1, |wrong| wrong.chars().count()).max(1);

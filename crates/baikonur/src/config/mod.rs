@@ -4,6 +4,7 @@ mod document;
 mod mapping_keys;
 mod mistake;
 mod module;
+mod secrets;
 mod server;
 
 use std::collections::BTreeMap;
@@ -75,7 +76,7 @@ impl Default for StreamKeys {
 }
 
 impl Config {
-    /// Reads `text`; `file` is how mistakes call it. Nothing is opened or contacted.
+    /// Reads `text`; `file` is how mistakes call it. Nothing is contacted, and nothing opened but a credentials file.
     ///
     /// # Errors
     /// Every mistake that can be found, by line.
@@ -102,10 +103,11 @@ impl Config {
 
 fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Option<Config> {
     let mut document = Document::parse(text, overrides, mistakes)?;
+    let mut unset = Vec::new();
+    document.substitute_in_server(&overrides.environment, &mut unset);
     let server = server::read(document.section("server"), overrides, mistakes);
     // Also where the server's own section has a mistake: those of the others are told beside it.
     let data = server.as_ref().map_or_else(server::default_data, |server| server.data.clone());
-    let mut unset = Vec::new();
     document.substitute(&data, &overrides.environment, &mut unset);
     let streams = document.named_sections("streams", mistakes);
     let streams: Vec<_> =

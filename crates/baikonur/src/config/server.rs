@@ -1,10 +1,10 @@
-//! `[server]`: where the API listens, where data lies, how durable it is.
+//! `[server]`: where the API listens, where data lies, how durable it is, whom it serves.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use baikonur_api::{ServerSettings, Tls};
+use baikonur_api::{Credentials, ServerSettings, Tls};
 use baikonur_engine::Durability;
 use baikonur_modules::settings::keys_of;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::Overrides;
 use super::document::Section;
 use super::mistake::Mistake;
+use super::secrets;
 
 /// What `[server]` says.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,7 @@ struct ServerKeys {
     tls_host: Option<String>,
     durability: DurabilityKey,
     drain_seconds: u64,
+    credentials_file: Option<PathBuf>,
 }
 
 impl Default for ServerKeys {
@@ -54,6 +56,7 @@ impl Default for ServerKeys {
             tls_host: None,
             durability: DurabilityKey::Fsync,
             drain_seconds: 30,
+            credentials_file: None,
         }
     }
 }
@@ -87,14 +90,28 @@ pub(super) fn read(
     mistakes: &mut Vec<Mistake>,
 ) -> Option<ServerConfig> {
     let known = keys_of::<ServerKeys>();
+    let entries = section.take_tables("credentials", mistakes);
     let keys: Option<ServerKeys> = section.take(known, mistakes);
-    section.refuse_the_rest(known, mistakes);
+    section.refuse_the_rest(&[known, &["credentials"]].concat(), mistakes);
+    let given = !entries.is_empty();
+    let mut credentials = Credentials::default();
+    for entry in entries {
+        secrets::read(entry, &overrides.environment, &mut credentials, mistakes);
+    }
     let keys = keys?;
+    if let Some(file) = &keys.credentials_file
+        && let Err(error) = credentials.add_file(file)
+    {
+        mistakes.push(section.mistake(format_args!("credentials_file: {error}")));
+    }
+    // Also where a mistake left none: it is told, and nothing is served.
+    let credentials = (given || keys.credentials_file.is_some()).then_some(credentials);
     let listen = overrides.listen.unwrap_or(keys.listen);
     let api = ServerSettings {
         listen,
         region: keys.region,
         account: keys.account,
+        credentials,
         ..ServerSettings::default()
     };
     if let Err(error) = api.check() {

@@ -215,3 +215,99 @@ fn the_environment_fills_in_and_goes_before_the_file() {
     let shown = read_with(SMALL, &wrong).unwrap_err();
     assert!(shown.contains("b.toml: [modules.archive]"), "{shown}");
 }
+
+/// The file of the AWS CLI.
+const PROFILES: &str = "[default]\naws_access_key_id = AKIDFILE\naws_secret_access_key = hidden\n";
+
+#[test]
+fn credentials_come_from_the_file_the_environment_and_files_of_the_cli() {
+    assert!(read("").unwrap().server.api.credentials.is_none());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials");
+    std::fs::write(&path, PROFILES).unwrap();
+    let text = format!(
+        "[server]\ncredentials_file = '{}'\n\
+         [[server.credentials]]\naccess_key_id = 'AKID1'\nsecret_access_key = 'hidden'\naccount = '111111111111'\n\
+         [[server.credentials]]\naccess_key_id = 'AKID2'\nsecret_access_key_env = 'SECRET'\n\
+         [[server.credentials]]\naccess_key_id = 'AKID3'\nsecret_access_key = '${{SECRET}}'\nsession_token = 'hidden'\n",
+        path.display()
+    );
+    let config = read_with(&text, &[("SECRET", "hidden2")]).unwrap();
+    let credentials = config.server.api.credentials.as_ref().unwrap();
+    assert_eq!(credentials.len(), 4);
+    assert!(!format!("{config:?}").contains("hidden"), "{config:?}");
+    let (file, variable) = (path.display().to_string(), "BAIKONUR_SERVER__CREDENTIALS_FILE");
+    let config = read_with("", &[(variable, &file)]).unwrap();
+    assert_eq!(config.server.api.credentials.unwrap().len(), 1);
+}
+
+#[test]
+fn mistakes_in_credentials_are_explained_without_the_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials");
+    std::fs::write(&path, PROFILES.replace("aws_access_key_id", "aws_access_key_di")).unwrap();
+    let key = "[[server.credentials]]\naccess_key_id = 'AKID'\n";
+    let in_file = format!(
+        "b.toml:2: [server] credentials_file: {}:1: [default] lacks aws_access_key_id",
+        path.display()
+    );
+    for (text, expected) in [
+        (format!("[server]\ncredentials_file = '{}'", path.display()), &*in_file),
+        (
+            "[server]\ncredentials_file = '/nowhere/c'".into(),
+            "cannot read the credentials file /nowhere/c",
+        ),
+        (
+            "[server]\ncredentials = 'hidden'".into(),
+            "credentials is a list of tables: write [[server.credentials]]",
+        ),
+        ("[server]\ncredentials = []".into(), "write [[server.credentials]]"),
+        (key.into(), "b.toml:1: [server.credentials] secret_access_key is missing, and so is"),
+        (
+            format!("{key}secret_access_key = ['hidden']"),
+            "b.toml:3: [server.credentials] a secret is a text",
+        ),
+        (format!("{key}secret_access_key = 'hidden"), "b.toml:3:"),
+        (
+            format!("{key}secret_access_key = ''"),
+            "b.toml:3: [server.credentials] secret_access_key must not be empty",
+        ),
+        (
+            format!("{key}secret_access_key = 'hidden'\nsession_token = 'hidden '"),
+            "b.toml:4: [server.credentials] session_token",
+        ),
+        (
+            format!("{key}secret_access_key = 'hidden'\naccount = '12'"),
+            "b.toml:4: [server.credentials] account must be 12 digits",
+        ),
+        (
+            format!("{key}secret_access_key_env = 'NOPE'"),
+            "b.toml:3: [server.credentials] secret_access_key_env is NOPE, but",
+        ),
+        (
+            format!("{key}secret_access_key = '${{NOPE}}hidden'"),
+            "b.toml:3: the environment variable NOPE is not set",
+        ),
+        (
+            format!("{key}secret_access_key = 'hidden'\nsecret_access_key_env = 'A'"),
+            "one is enough",
+        ),
+        (
+            format!("{key}secret_acess_key = 'hidden'"),
+            "there is no key secret_acess_key here; did you mean secret_access_key?",
+        ),
+        (
+            format!("{key}secret_access_key = 'hidden'\n{key}secret_access_key = 'hidden2'"),
+            "b.toml:5: [server.credentials] access_key_id is that of another credential",
+        ),
+        (
+            "[[server.credentials]]\nsecret_access_key = 'hidden'".into(),
+            "missing field `access_key_id`",
+        ),
+        ("[server]\ndata = '${data}/x'".into(), "[server] says where ${data} is"),
+    ] {
+        let shown = read(&text).unwrap_err();
+        assert!(shown.contains(expected), "{text}\ngives\n{shown}");
+        assert!(!shown.contains("hidden"), "{text}\ngives\n{shown}");
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-use crate::running::{Up, printed, refused, run};
+use crate::running::{Up, baikonur, printed, refused, run};
 
 /// All lines in gzipped files below a folder, sorted.
 fn archived(folder: &Path) -> Vec<String> {
@@ -179,4 +179,33 @@ fn what_cannot_be_done_is_explained() {
             && told.contains("records                       1"),
         "{told}"
     );
+}
+
+#[test]
+fn with_credentials_put_is_taken_when_it_signs() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = "[default]\naws_access_key_id = AKIDOWNER\naws_secret_access_key = hidden\n";
+    std::fs::write(folder.path().join("credentials"), profile).unwrap();
+    let variables = [("BAIKONUR_SERVER__CREDENTIALS_FILE", "credentials")];
+    let up = Up::start_with(folder.path(), &[], &variables);
+    assert!(up.welcome.contains("AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…"), "{}", up.welcome);
+    std::fs::write(folder.path().join("lines"), "{\"log_type\":\"auth\"}\n").unwrap();
+    let endpoint = up.endpoint();
+    let put = |keys: &[(&str, &str)]| {
+        let mut command =
+            baikonur(folder.path(), &["put", "router", "lines", "--endpoint", &endpoint]);
+        let output = command.envs(keys.iter().copied()).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let id = ("AWS_ACCESS_KEY_ID", "AKIDOWNER");
+    let (taken, told) = put(&[id, ("AWS_SECRET_ACCESS_KEY", "hidden")]);
+    assert!(taken, "{told}");
+    for (keys, expected) in [
+        (&[][..], "verifies signatures: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        (&[id, ("AWS_SECRET_ACCESS_KEY", "another")], "InvalidSignatureException: "),
+    ] {
+        let (taken, told) = put(keys);
+        assert!(!taken && told.contains(expected), "{told}");
+    }
+    assert_eq!(up.stop(), 0);
 }

@@ -151,6 +151,8 @@ fn consumers_are_limited_and_keep_their_stream() {
     let refused = changed(&world.0, delete(false), NOW, 10);
     assert_eq!(refused, Err(AdministerError::HasConsumers(name("s"))));
     assert!(changed(&world.0, delete(true), NOW, 10).unwrap().unwrap().streams.is_empty());
+    let missing = Err(AdministerError::StreamNotFound(name("s")));
+    assert_eq!(changed(&Catalog::default(), delete(true), NOW, 10), missing);
 }
 
 #[test]
