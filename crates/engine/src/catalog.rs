@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Disk};
 
-const FILE: &str = "catalog.json";
+pub(crate) const FILE: &str = "catalog.json";
 
 /// What is stored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -300,6 +300,8 @@ pub(crate) struct Commit {
 }
 
 impl Commit {
+    pub(crate) const LENGTH: usize = 17;
+
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.group.to_le_bytes());
         out.extend_from_slice(&self.start.to_le_bytes());

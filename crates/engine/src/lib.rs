@@ -41,6 +41,7 @@ mod notes;
 mod read;
 mod recovery;
 mod replay;
+mod reserve;
 mod scan;
 mod segment;
 mod settings;

@@ -1,7 +1,7 @@
 //! From what is on the disk to a log that can go on: footers of sealed segments, and every frame of
 //! the last one.
 //!
-//! - A torn tail was never acknowledged: it is cut off.
+//! - A torn tail was never acknowledged: it is cut off, when the next segment can be begun.
 //! - A broken middle was: it is reported, kept as a note as long as its segment lives, and everything
 //!   around it stays readable.
 //! - Where an end may hide numbers that were handed out, counters jump, so that none is given twice.
@@ -105,12 +105,12 @@ pub(crate) fn recover(
     let scanned = scan(last.number, &bytes, false);
     let commit = scanned.last.expect("a segment without a commit is not taken as the last one");
     let replay = replay(&**disk, &segments, &scanned)?;
-    if scanned.end < last.length {
-        if !scanned.footer_behind {
-            let (name, end) = (segment::name(last.number), scanned.end);
-            let bytes = last.length - end;
-            report.torn_tail = Some(format!("{name} from {end} on, {bytes} bytes"));
-        }
+    let torn = scanned.end < last.length && !scanned.footer_behind;
+    if torn {
+        let (name, end) = (segment::name(last.number), scanned.end);
+        let bytes = last.length - end;
+        report.torn_tail = Some(format!("{name} from {end} on, {bytes} bytes"));
+    } else if scanned.end < last.length {
         last.file.truncate(scanned.end)?;
     }
     if !commit.clean {
@@ -157,7 +157,9 @@ pub(crate) fn recover(
     report.damaged = describe_damage(&notes, &index);
     report.closed_cleanly = commit.clean;
     report.segments = index.segments();
-    let log = Log::new(Arc::clone(disk), durability, (last.number, last.file), scanned.end, commit);
+    let active = (last.number, last.file);
+    let mut log = Log::new(Arc::clone(disk), durability, active, scanned.end, commit);
+    log.torn = torn;
     Ok(Recovered { log, index, notes, tips, last_arrival, active_since, roll, report })
 }
 

@@ -153,8 +153,12 @@ impl Disk for Folder {
         let target = self.root.join(name);
         let temporary = self.root.join(format!("{name}.new"));
         let file = File::create(&temporary)?;
-        file.write_all_at(bytes, 0)?;
-        file.sync_all()?;
+        let written = file.write_all_at(bytes, 0).and_then(|()| file.sync_all());
+        if let Err(error) = written {
+            // On a full disk a part of it would take the space that is needed.
+            drop(fs::remove_file(&temporary));
+            return Err(error);
+        }
         fs::rename(&temporary, &target)?;
         sync_directory(&self.parent(&target))
     }

@@ -127,6 +127,36 @@ fn seeded_faults_lose_nothing_acknowledged() {
 }
 
 #[test]
+fn a_full_disk_at_opening_loses_nothing_and_gives_no_number_twice() {
+    seeds(700, |seed| {
+        let mut random = Random(seed);
+        let (mut disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
+        let mut bench = new_store(&disk, &clock, Durability::Fsync);
+        let mut shadow = Shadow::default();
+        for _ in 0..2 + random.below(3) {
+            let durability =
+                if random.one_in(2) { Durability::Fsync } else { Durability::OsBuffer };
+            if random.one_in(2) {
+                disk.lose_power_at(1 + random.below(60));
+            }
+            work(&mut bench, &mut shadow, &clock, &mut random, 20);
+            // Some of them while the disk is full still, with nothing but reading in between.
+            for _ in 0..1 + random.below(3) {
+                disk = disk.after_kill();
+                disk.set_space(Some(random.below(600)));
+                bench = open(&disk, &clock, durability).unwrap().0;
+                shadow.check(&bench, Expect::All);
+            }
+            work(&mut bench, &mut shadow, &clock, &mut random, 5);
+            disk.set_space(None);
+            work(&mut bench, &mut shadow, &clock, &mut random, 10);
+            assert_eq!(bench.store.closed(), None);
+            shadow.check(&bench, Expect::All);
+        }
+    });
+}
+
+#[test]
 fn without_fsync_a_kill_loses_nothing_and_power_loss_never_gives_a_number_twice() {
     seeds(1_000, |seed| {
         let mut random = Random(seed);

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod format;
+mod full;
 mod retention;
 mod shadow;
 mod streams;

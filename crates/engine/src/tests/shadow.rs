@@ -92,7 +92,7 @@ impl Bench {
         self.store.stream(&stream(name)).map(|stream| stream.stored.incarnation)
     }
 
-    fn change(&mut self, change: Change) -> bool {
+    pub(crate) fn change(&mut self, change: Change) -> bool {
         let (answer, mut done) = oneshot::channel();
         self.writer.work([Request::Change(change, answer)]);
         done.try_recv().is_ok_and(|changed| changed.is_ok())
@@ -200,7 +200,7 @@ impl Shadow {
     }
 
     /// A group of several requests, so that many share a commit.
-    fn group(&mut self, bench: &mut Bench, random: &mut Random) -> bool {
+    pub(crate) fn group(&mut self, bench: &mut Bench, random: &mut Random) -> bool {
         let mut requests = Vec::new();
         let (mut puts, mut stores) = (Vec::new(), Vec::new());
         for _ in 0..=random.below(4) {
