@@ -151,6 +151,11 @@ impl Index {
         active.or_else(sealed).map(|(counter, arrival)| Newest { counter, arrival })
     }
 
+    /// The newest record of each shard.
+    pub(crate) fn newest_of_all(&self) -> impl Iterator<Item = (ShardKey, Newest)> {
+        self.shards.keys().filter_map(|key| Some((*key, self.newest(*key)?)))
+    }
+
     /// Hides deleted streams.
     pub(crate) fn retain_streams(&mut self, exists: impl Fn(u64) -> bool) {
         self.shards.retain(|key, _| exists(key.incarnation));

@@ -230,8 +230,11 @@ fn add_sealed(
         index.add_sealed(number, length, &summaries);
         return Ok(());
     }
+    let mut replay = match sealed.snapshot()? {
+        Some(_) => Replay::default(),
+        None => behind(disk, index, number)?,
+    };
     let bytes = sealed.read()?;
-    let mut replay = Replay::default();
     replay.play(&scan(number, &bytes, true));
     if let Some(snapshot) = Opened::open(disk, next)?.snapshot()? {
         replay.missing_at_end(&snapshot, length);
@@ -251,6 +254,19 @@ fn add_sealed(
     let summaries: Summaries = replay.blocks.iter().filter_map(summary).collect();
     index.add_sealed(number, length, &summaries);
     Ok(())
+}
+
+/// The state behind the segment before this one, whose own snapshot is lost.
+fn behind(disk: &dyn Disk, index: &Index, number: u64) -> io::Result<Replay> {
+    let mut replay = Replay::default();
+    let before = number.checked_sub(1).filter(|before| index.holds(*before));
+    if let Some(before) = before
+        && let Some(snapshot) = Opened::open(disk, before)?.snapshot()?
+    {
+        replay.begin(snapshot);
+        index.newest_of_all().for_each(|(key, newest)| replay.went_on(key, newest));
+    }
+    Ok(replay)
 }
 
 /// A log with its first segment.
