@@ -73,6 +73,11 @@ impl Catalog {
         disk.replace(FILE, &serde_json::to_vec_pretty(&file)?)
     }
 
+    /// The highest incarnation ever given.
+    pub(crate) fn last_incarnation(&self) -> u64 {
+        self.last_incarnation
+    }
+
     fn checksum(&self) -> io::Result<u32> {
         Ok(crc32c::crc32c(&serde_json::to_vec(self)?))
     }

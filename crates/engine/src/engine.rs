@@ -66,8 +66,8 @@ pub enum OpenError {
 }
 
 /// What the FORMAT file says.
-const FORMAT: &str = "baikonur streams, format 1";
-const FORMAT_FILE: &str = "FORMAT";
+pub(crate) const FORMAT: &str = "baikonur streams, format 1";
+pub(crate) const FORMAT_FILE: &str = "FORMAT";
 
 /// How often the writer looks at the clock when nothing is to be written.
 const IDLE: Duration = Duration::from_secs(60);

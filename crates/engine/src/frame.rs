@@ -177,6 +177,12 @@ impl BlockHead {
         out.extend_from_slice(&self.count.to_le_bytes());
     }
 
+    /// Whether a writer may have made it.
+    pub(crate) fn is_possible(&self) -> bool {
+        let behind = self.first_counter.checked_add(self.count.into());
+        self.count > 0 && behind.is_some_and(|behind| behind <= SequenceNumber::COUNTER_MAX)
+    }
+
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let mut fields = Fields(body);
         Some(Self {

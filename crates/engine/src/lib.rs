@@ -15,6 +15,9 @@
 //! | `read` | from a cursor to a page |
 //! | **after a crash** | |
 //! | `recovery`, `scan`, `replay` | from bytes to the state that was acknowledged |
+//! | **in between** | |
+//! | `reserve` | space set aside for what makes space on a full disk |
+//! | `verify` | every byte checked, none changed |
 //!
 //! Below everything is `disk`, the seam to the operating system; `catalog` says which streams there
 //! are. What stands on the disk, byte by byte, is in `docs/storage.md`.
@@ -48,6 +51,7 @@ mod settings;
 mod snapshot;
 mod store;
 mod streams;
+mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -59,3 +63,7 @@ pub use disk::{Disk, DiskFile, Folder, OpenMode};
 pub use engine::{Engine, Health, OpenError};
 pub use recovery::RecoveryReport;
 pub use settings::{Durability, EngineSettings};
+pub use verify::{
+    Finding, Severity, VerifiedStream, VerifyAccess, VerifyError, VerifyProgress, VerifyReport,
+    verify, verify_on,
+};

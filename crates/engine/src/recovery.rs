@@ -236,7 +236,10 @@ fn add_sealed(
     };
     let bytes = sealed.read()?;
     replay.play(&scan(number, &bytes, true));
-    if let Some(snapshot) = Opened::open(disk, next)?.snapshot()? {
+    // A later one also counts what expired in between.
+    if number.checked_add(1) == Some(next)
+        && let Some(snapshot) = Opened::open(disk, next)?.snapshot()?
+    {
         replay.missing_at_end(&snapshot, length);
     }
     damage.extend(replay.damaged.iter().map(|range| (number, range.clone())));

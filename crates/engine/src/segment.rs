@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use baikonur_stream::Timestamp;
+use baikonur_stream::{SequenceNumber, Timestamp};
 use bytes::Bytes;
 
 use crate::disk::{DiskFile, LOG_FOLDER};
@@ -90,6 +90,14 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// Whether the same is known of the same blocks, wherever the list of them is.
+    pub(crate) fn tells_the_same_as(&self, other: &Self) -> bool {
+        let (offset, length) = (other.offset, other.length);
+        Self { offset, length, ..*self } == *other
+    }
+}
+
 /// Summaries of one segment by shard.
 pub(crate) type Summaries = BTreeMap<ShardKey, Summary>;
 
@@ -162,7 +170,11 @@ pub(crate) fn read_footer(
     let mut footer = vec![0; (at - offset) as usize];
     file.read_at(&mut footer, offset)?;
     Ok(match frame::decode(&footer, segment, offset) {
-        Some((Kind::Footer, body, _)) => summaries(body),
+        // Lists stand in front of the footer: what says otherwise would have readers take in anything.
+        Some((Kind::Footer, body, _)) => summaries(body).filter(|summaries| {
+            let end = |summary: &Summary| summary.offset.checked_add(summary.length.into());
+            summaries.values().all(|summary| end(summary).is_some_and(|end| end <= offset))
+        }),
         _ => None,
     })
 }
@@ -181,6 +193,10 @@ fn summaries(body: &[u8]) -> Option<Summaries> {
             offset: fields.u64()?,
             length: fields.u32()?,
         };
+        let counters = summary.first_counter..=summary.last_counter;
+        if counters.is_empty() || summary.last_counter >= SequenceNumber::COUNTER_MAX {
+            return None;
+        }
         summaries.insert(key, summary);
     }
     Some(summaries)
@@ -197,7 +213,14 @@ pub(crate) fn read_places(
     let mut buffer = vec![0; summary.length as usize];
     file.read_at(&mut buffer, summary.offset)?;
     Ok(match frame::decode(&buffer, segment, summary.offset) {
-        Some((Kind::Places, body, _)) => places(body, key),
+        Some((Kind::Places, body, _)) => places(body, key).filter(|places| {
+            let end = |place: &BlockPlace| place.offset.checked_add(place.length.into());
+            let possible = |place: &BlockPlace| {
+                place.last_counter() < SequenceNumber::COUNTER_MAX
+                    && end(place).is_some_and(|end| end <= summary.offset)
+            };
+            places.iter().all(possible)
+        }),
         _ => None,
     })
 }

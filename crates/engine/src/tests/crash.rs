@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
-use baikonur_stream::PutError;
+use baikonur_stream::{Clock, PutError};
 
 use super::shadow::{Bench, Expect, Shadow, open};
 use super::world::{START, TestClock, prepared, put, texts};
-use crate::{Durability, Random, RecoveryReport, SimulatedDisk};
+use crate::{Durability, Random, RecoveryReport, SimulatedDisk, VerifyReport, verify_on};
 
 /// Runs a test for many seeds and names the one that fails.
 fn seeds(count: u64, test: impl Fn(u64)) {
@@ -47,15 +48,30 @@ fn work(
     }
 }
 
+/// Checks every byte, and that none is changed.
+fn check(disk: &SimulatedDisk, clock: &TestClock) -> VerifyReport {
+    let (before, operations) = (disk.files(), disk.operations());
+    let report = verify_on(disk, Path::new("simulated"), clock.now(), |_| ()).unwrap();
+    assert!(disk.files() == before && disk.operations() == operations);
+    report
+}
+
 /// Opens a store twice: recovery run twice gives the same bytes as run once.
 fn reopen(
     disk: &SimulatedDisk,
     clock: &Arc<TestClock>,
     durability: Durability,
 ) -> (Bench, RecoveryReport) {
+    let before = check(disk, clock);
     let (bench, report) = open(disk, clock, durability).unwrap();
     drop(bench);
     let once = disk.files();
+    if report.damaged.is_empty() && before.damage == 0 {
+        let after = check(disk, clock);
+        assert!(after.damage == 0 && after.repairable == 0, "{:?}", after.findings);
+    }
+    let found = before.damage > 0 || report.damaged.is_empty();
+    assert!(found, "{:?}, but {report:?}", before.findings);
     let (bench, again) = open(disk, clock, durability).unwrap();
     assert_eq!(again.torn_tail, None, "the tail was cut by the first recovery");
     let (twice, changed) = (disk.files(), |name: &&String| once.contains_key(*name));
@@ -137,6 +153,8 @@ fn seeded_faults_lose_nothing_acknowledged() {
             disk = if killed { disk.after_kill() } else { disk.after_power_loss(&mut random) };
             let (opened, report) = reopen(&disk, &clock, Durability::Fsync);
             bench = opened;
+            let checked = check(&disk, &clock);
+            assert_eq!(checked.damage, 0, "{:?}", checked.findings);
             let quiet = report.damaged.is_empty() && report.torn_tail.is_none();
             assert!(!killed || fault != 3 || quiet, "nothing to report after a clean end");
             shadow.check(&bench, Expect::All);

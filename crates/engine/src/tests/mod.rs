@@ -7,4 +7,5 @@ mod full;
 mod retention;
 mod shadow;
 mod streams;
+mod verify;
 mod world;
