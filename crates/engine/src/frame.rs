@@ -316,7 +316,9 @@ impl Commit {
 
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let mut fields = Fields(body);
-        Some(Self { group: fields.u64()?, start: fields.u64()?, clean: fields.u8()? != 0 })
+        // Far from where numbers end.
+        let group = fields.u64().filter(|group| *group <= u64::MAX / 2)?;
+        Some(Self { group, start: fields.u64()?, clean: fields.u8()? != 0 })
     }
 }
 

@@ -104,6 +104,9 @@ pub(crate) type Summaries = BTreeMap<ShardKey, Summary>;
 const TRAILER: usize = 16;
 const TRAILER_MAGIC: [u8; 4] = *b"BKT1";
 
+/// Far from where numbers end.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
 /// The file name of a segment.
 pub(crate) fn name(number: u64) -> String {
     format!("{LOG_FOLDER}/{number:020}.segment")
@@ -113,7 +116,7 @@ pub(crate) fn name(number: u64) -> String {
 pub(crate) fn number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".segment")?;
     let legal = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
-    digits.parse().ok().filter(|_| legal)
+    digits.parse().ok().filter(|number| legal && (1..=NUMBER_MAX).contains(number))
 }
 
 /// Builds the footer of a segment whose groups end at `end`: its bytes and the summaries in it.
@@ -269,7 +272,8 @@ mod tests {
     fn file_names_sort_as_their_numbers_do_and_others_are_left_alone() {
         assert_eq!(name(7), "log/00000000000000000007.segment");
         assert_eq!(number("00000000000000000007.segment"), Some(7));
-        for other in ["7.segment", "0000000000000000000x.segment", "LOCK", ".segment"] {
+        let (zero, last) = ("00000000000000000000.segment", "18446744073709551615.segment");
+        for other in ["7.segment", "0000000000000000000x.segment", "LOCK", ".segment", zero, last] {
             assert_eq!(number(other), None, "{other}");
         }
     }

@@ -205,6 +205,8 @@ async fn any_bytes_as_segments_are_opened_or_refused_but_never_a_panic() {
                 disk.put_file(&name, noise);
             }
         }
+        let now = baikonur_stream::Clock::now(&*clock);
+        crate::verify_on(&disk, std::path::Path::new("d"), now, |_| ()).unwrap();
         let clock: Arc<dyn baikonur_stream::Clock> = clock.clone();
         let opened = crate::Engine::open_on(Arc::new(disk), settings(), clock);
         if let Ok((engine, _)) = opened {

@@ -1,13 +1,15 @@
 //! A check finds what is wrong, where, and changes nothing.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_stream::{Administer, Clock};
 
 use super::world::*;
+use crate::frame::{Commit, Frames, Kind, ShardKey, write_key};
 use crate::{
-    Engine, EngineSettings, Finding, Severity, SimulatedDisk, VerifyAccess, VerifyError,
+    Engine, EngineSettings, Finding, Random, Severity, SimulatedDisk, VerifyAccess, VerifyError,
     VerifyReport, verify, verify_on,
 };
 
@@ -29,7 +31,7 @@ fn log_files(disk: &SimulatedDisk) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A closed store in which `s` has 80 records in shard 0 and 40 in shard 1, over several segments.
-async fn closed_store(clock: &std::sync::Arc<TestClock>) -> SimulatedDisk {
+async fn closed_store(clock: &Arc<TestClock>) -> SimulatedDisk {
     let disk = SimulatedDisk::default();
     let engine = prepared(&disk, clock).await;
     for n in 0..120 {
@@ -178,6 +180,66 @@ async fn format_and_catalog_are_checked_and_the_segments_all_the_same() {
     }
     let nothing = verify_on(&SimulatedDisk::default(), Path::new("d"), clock.now(), |_| ());
     assert!(matches!(nothing, Err(VerifyError::NoStore { .. })));
+}
+
+/// A number that fits, or one at the edge of what can be.
+fn number(random: &mut Random) -> [u8; 8] {
+    let edges = [0, 1, 2, 3, START, u64::MAX >> 1, u64::MAX, 1 << 32];
+    edges[random.below(edges.len() as u64) as usize].to_le_bytes()
+}
+
+/// Whole frames with any bodies.
+fn frames(segment: u64, random: &mut Random) -> Vec<u8> {
+    let kinds = [Kind::Block, Kind::Note, Kind::Snapshot, Kind::Commit, Kind::Places, Kind::Footer];
+    let mut frames = Frames::new(segment, 0, Vec::new());
+    let (mut start, mut footer) = (0, 0);
+    for group in 1..=random.below(12) {
+        let kind = kinds[random.below(6) as usize];
+        let (at, _) = frames.add(kind, |body| match kind {
+            Kind::Commit => Commit { group, start, clean: random.one_in(2) }.write(body),
+            Kind::Block | Kind::Places => {
+                write_key(body, ShardKey { incarnation: START, shard: random.below(3) as u32 });
+                (0..random.below(6)).for_each(|_| body.extend_from_slice(&number(random)));
+            }
+            _ => (0..random.below(9)).for_each(|_| body.extend_from_slice(&number(random))),
+        });
+        match kind {
+            Kind::Commit => start = frames.end(),
+            Kind::Footer => footer = at,
+            _ => {}
+        }
+    }
+    let mut bytes = frames.bytes;
+    if random.one_in(2) {
+        let trailer = [&footer.to_le_bytes()[..], b"BKT1"].concat();
+        bytes.extend_from_slice(&trailer);
+        bytes.extend_from_slice(&crc32c::crc32c(&trailer).to_le_bytes());
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn any_frames_are_checked_opened_and_read_or_refused_but_never_a_panic() {
+    let clock = TestClock::at(START);
+    let whole = closed_store(&clock).await;
+    for seed in 0..3_000 {
+        let (mut random, disk) = (Random(seed), whole.after_kill());
+        for segment in 1..=1 + random.below(8) {
+            let bytes = frames(segment, &mut random);
+            disk.put_file(&format!("log/{segment:020}.segment"), bytes);
+        }
+        if random.one_in(4) {
+            let noise = (0..random.below(300)).map(|_| random.below(256) as u8).collect();
+            let names = ["FORMAT", "catalog.json", "RESERVE", "log/18446744073709551615.segment"];
+            disk.put_file(names[random.below(4) as usize], noise);
+        }
+        check(&disk, &clock);
+        let clock: Arc<dyn Clock> = clock.clone();
+        if let Ok((engine, _)) = Engine::open_on(Arc::new(disk), settings(), clock) {
+            texts_and_damage(&engine, "s", 0).await;
+            let _ = put(&engine, "s", 0, "more").await;
+        }
+    }
 }
 
 #[tokio::test]
