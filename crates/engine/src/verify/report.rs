@@ -23,7 +23,8 @@ pub enum VerifyError {
     },
     /// Nothing in the directory is of a store.
     #[error(
-        "{} is no data directory: it has neither FORMAT nor catalog.json nor segments in log/",
+        "{} is no data directory: it has neither FORMAT nor catalog.json nor segments in log/. \
+         Name the one that the server was started with",
         directory.display()
     )]
     NoStore {
