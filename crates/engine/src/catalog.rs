@@ -25,7 +25,7 @@ use crate::disk::{self, Disk};
 
 mod format_1;
 
-const FILE: &str = "catalog.json";
+pub(crate) const FILE: &str = "catalog.json";
 
 /// What is stored. Streams are shared with whoever uses them, and replaced, not mutated.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,11 @@ impl Catalog {
         let crc32c = crc32c::crc32c(catalog.get().as_bytes());
         let file = FileOut { crc32c, catalog: &catalog };
         disk.replace(FILE, &serde_json::to_vec(&file)?)
+    }
+
+    /// The highest second in which a stream or a shard was made.
+    pub(crate) fn last_created(&self) -> u64 {
+        self.last_created
     }
 
     /// Adds a stream, created at `now`.

@@ -66,11 +66,11 @@ pub enum OpenError {
 }
 
 /// What the FORMAT file says.
-const FORMAT: &str = "baikonur streams, format 2";
+pub(crate) const FORMAT: &str = "baikonur streams, format 2";
 /// What it said before streams had properties. Such a directory is brought to format 2 when it is
 /// opened; segments are the same in both.
-const FORMAT_1: &str = "baikonur streams, format 1";
-const FORMAT_FILE: &str = "FORMAT";
+pub(crate) const FORMAT_1: &str = "baikonur streams, format 1";
+pub(crate) const FORMAT_FILE: &str = "FORMAT";
 
 /// How often the writer looks at the clock when nothing is to be written.
 const IDLE: Duration = Duration::from_secs(60);

@@ -177,6 +177,12 @@ impl BlockHead {
         out.extend_from_slice(&self.count.to_le_bytes());
     }
 
+    /// Whether a writer may have made it.
+    pub(crate) fn is_possible(&self) -> bool {
+        let behind = self.first_counter.checked_add(self.count.into());
+        self.count > 0 && behind.is_some_and(|behind| behind <= SequenceNumber::COUNTER_MAX)
+    }
+
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let mut fields = Fields(body);
         Some(Self {
@@ -303,6 +309,8 @@ pub(crate) struct Commit {
 }
 
 impl Commit {
+    pub(crate) const LENGTH: usize = 17;
+
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.group.to_le_bytes());
         out.extend_from_slice(&self.start.to_le_bytes());
@@ -311,7 +319,9 @@ impl Commit {
 
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let mut fields = Fields(body);
-        Some(Self { group: fields.u64()?, start: fields.u64()?, clean: fields.u8()? != 0 })
+        // Far from where numbers end.
+        let group = fields.u64().filter(|group| *group <= u64::MAX / 2)?;
+        Some(Self { group, start: fields.u64()?, clean: fields.u8()? != 0 })
     }
 }
 

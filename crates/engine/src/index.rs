@@ -151,6 +151,11 @@ impl Index {
         active.or_else(sealed).map(|(counter, arrival)| Newest { counter, arrival })
     }
 
+    /// The newest record of each shard.
+    pub(crate) fn newest_of_all(&self) -> impl Iterator<Item = (ShardKey, Newest)> {
+        self.shards.keys().filter_map(|key| Some((*key, self.newest(*key)?)))
+    }
+
     /// Hides shards that are gone, with their stream or after all of their records.
     pub(crate) fn retain_shards(&mut self, exists: impl Fn(ShardKey) -> bool) {
         self.shards.retain(|key, _| exists(*key));

@@ -16,6 +16,9 @@
 //! | `read` | from a cursor to a page |
 //! | **after a crash** | |
 //! | `recovery`, `scan`, `replay` | from bytes to the state that was acknowledged |
+//! | **in between** | |
+//! | `reserve` | space set aside for what makes space on a full disk |
+//! | `verify` | every byte checked, none changed |
 //!
 //! Below everything is `disk`, the seam to the operating system; `catalog` says which streams there
 //! are. What stands on the disk, byte by byte, is in `docs/storage.md`.
@@ -43,6 +46,7 @@ mod notes;
 mod read;
 mod recovery;
 mod replay;
+mod reserve;
 mod reshard;
 mod scan;
 mod segment;
@@ -50,6 +54,7 @@ mod settings;
 mod snapshot;
 mod store;
 mod streams;
+mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -61,3 +66,7 @@ pub use disk::{Disk, DiskFile, Folder, OpenMode};
 pub use engine::{Engine, Health, OpenError};
 pub use recovery::RecoveryReport;
 pub use settings::{Durability, EngineSettings, Throughput};
+pub use verify::{
+    Finding, Severity, VerifiedStream, VerifyAccess, VerifyError, VerifyProgress, VerifyReport,
+    verify, verify_on,
+};

@@ -12,9 +12,12 @@ use std::io;
 use std::sync::Arc;
 
 use crate::disk::{self, Disk, DiskFile, OpenMode};
-use crate::frame::{Commit, Frames, Kind};
+use crate::frame::{Commit, Frames, HEADER, Kind};
 use crate::segment;
 use crate::settings::{Durability, GROUP_BYTES};
+
+/// What a segment starts with beside the body of its snapshot: a header and a commit frame.
+const SEGMENT_HEAD: usize = 2 * HEADER + Commit::LENGTH;
 
 /// Why a group was not written.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub(crate) struct Log {
     pub(crate) group: u64,
     /// The last commit says that the store was closed.
     pub(crate) clean: bool,
+    /// Behind `end` stands a torn tail: nothing may be written but the next segment.
+    pub(crate) torn: bool,
     /// Groups need no sync of their own.
     relaxed: bool,
     buffer: Vec<u8>,
@@ -55,8 +60,8 @@ impl Log {
         last: Commit,
     ) -> Self {
         let (group, clean) = (last.group, last.clean);
-        let buffer = Vec::new();
-        Self { disk, durability, number, file, end, head: 0, group, clean, relaxed: false, buffer }
+        let (torn, relaxed, buffer) = (false, false, Vec::new());
+        Self { disk, durability, number, file, end, head: 0, group, clean, torn, relaxed, buffer }
     }
 
     /// Frames to be filled and handed to [`Log::append`]. One at a time: the buffer is shared.
@@ -104,19 +109,37 @@ impl Log {
         self.end > 2 * self.head
     }
 
-    /// Seals the active segment with `footer`, and starts the next one with the snapshot frame that
-    /// `snapshot` writes; both durable on return. Gives the sealed segment's length.
-    pub(crate) fn roll(
-        &mut self,
-        footer: &[u8],
-        snapshot: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<u64, AppendError> {
+    /// Cuts off a torn tail, as soon as there is space for what is written then. Not before: the tail
+    /// is what tells the next opening that counters must jump.
+    fn cut_torn_tail(&mut self, needed: usize) -> Result<(), AppendError> {
+        let probe = segment::name(self.number + 1);
+        let failed = |error| match disk::is_full(&error) {
+            true => AppendError::Full(error),
+            false => AppendError::Fatal(error),
+        };
+        let (file, _) = self.disk.open(&probe, OpenMode::New).map_err(failed)?;
+        let written = file.write_at(&vec![0; needed], 0);
+        // Emptied first: its removal may be undone by power loss.
+        file.truncate(0).and_then(|()| self.disk.remove(&probe)).map_err(AppendError::Fatal)?;
+        written.map_err(failed)?;
+        self.file.truncate(self.end).map_err(AppendError::Fatal)?;
+        self.torn = false;
+        Ok(())
+    }
+
+    /// Seals the active segment with `footer`, and starts the next one with the body of a snapshot;
+    /// both durable on return. Gives the sealed segment's length.
+    pub(crate) fn roll(&mut self, footer: &[u8], snapshot: &[u8]) -> Result<u64, AppendError> {
+        if self.torn {
+            self.cut_torn_tail(footer.len() + snapshot.len() + SEGMENT_HEAD)?;
+        }
         if let Err(error) = self.file.write_at(footer, self.end) {
             return Err(self.undo(error));
         }
         self.file.sync().map_err(AppendError::Fatal)?;
         let (number, group) = (self.number + 1, self.group + 1);
-        let (file, end) = match create(&*self.disk, number, group, snapshot) {
+        let write = |body: &mut Vec<u8>| body.extend_from_slice(snapshot);
+        let (file, end) = match create(&*self.disk, number, group, write) {
             Ok(created) => created,
             Err(error) => {
                 // Without a next segment this one goes on, and a footer would be in its way.

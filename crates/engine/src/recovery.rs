@@ -1,7 +1,7 @@
 //! From what is on the disk to a log that can go on: footers of sealed segments, and every frame of
 //! the last one.
 //!
-//! - A torn tail was never acknowledged: it is cut off.
+//! - A torn tail was never acknowledged: it is cut off, when the next segment can be begun.
 //! - A broken middle was: it is reported, kept as a note as long as its segment lives, and everything
 //!   around it stays readable.
 //! - Where an end may hide numbers that were handed out, counters jump, so that none is given twice.
@@ -105,12 +105,12 @@ pub(crate) fn recover(
     let scanned = scan(last.number, &bytes, false);
     let commit = scanned.last.expect("a segment without a commit is not taken as the last one");
     let replay = replay(&**disk, &segments, &scanned)?;
-    if scanned.end < last.length {
-        if !scanned.footer_behind {
-            let (name, end) = (segment::name(last.number), scanned.end);
-            let bytes = last.length - end;
-            report.torn_tail = Some(format!("{name} from {end} on, {bytes} bytes"));
-        }
+    let torn = scanned.end < last.length && !scanned.footer_behind;
+    if torn {
+        let (name, end) = (segment::name(last.number), scanned.end);
+        let bytes = last.length - end;
+        report.torn_tail = Some(format!("{name} from {end} on, {bytes} bytes"));
+    } else if scanned.end < last.length {
         last.file.truncate(scanned.end)?;
     }
     if !commit.clean {
@@ -157,7 +157,9 @@ pub(crate) fn recover(
     report.damaged = describe_damage(&notes, &index);
     report.closed_cleanly = commit.clean;
     report.segments = index.segments();
-    let log = Log::new(Arc::clone(disk), durability, (last.number, last.file), scanned.end, commit);
+    let active = (last.number, last.file);
+    let mut log = Log::new(Arc::clone(disk), durability, active, scanned.end, commit);
+    log.torn = torn;
     Ok(Recovered { log, index, notes, tips, last_arrival, active_since, roll, report })
 }
 
@@ -228,10 +230,16 @@ fn add_sealed(
         index.add_sealed(number, length, &summaries);
         return Ok(());
     }
+    let mut replay = match sealed.snapshot()? {
+        Some(_) => Replay::default(),
+        None => behind(disk, index, number)?,
+    };
     let bytes = sealed.read()?;
-    let mut replay = Replay::default();
     replay.play(&scan(number, &bytes, true));
-    if let Some(snapshot) = Opened::open(disk, next)?.snapshot()? {
+    // A later one also counts what expired in between.
+    if number.checked_add(1) == Some(next)
+        && let Some(snapshot) = Opened::open(disk, next)?.snapshot()?
+    {
         replay.missing_at_end(&snapshot, length);
     }
     damage.extend(replay.damaged.iter().map(|range| (number, range.clone())));
@@ -249,6 +257,19 @@ fn add_sealed(
     let summaries: Summaries = replay.blocks.iter().filter_map(summary).collect();
     index.add_sealed(number, length, &summaries);
     Ok(())
+}
+
+/// The state behind the segment before this one, whose own snapshot is lost.
+fn behind(disk: &dyn Disk, index: &Index, number: u64) -> io::Result<Replay> {
+    let mut replay = Replay::default();
+    let before = number.checked_sub(1).filter(|before| index.holds(*before));
+    if let Some(before) = before
+        && let Some(snapshot) = Opened::open(disk, before)?.snapshot()?
+    {
+        replay.begin(snapshot);
+        index.newest_of_all().for_each(|(key, newest)| replay.went_on(key, newest));
+    }
+    Ok(replay)
 }
 
 /// A log with its first segment.

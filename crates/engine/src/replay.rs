@@ -10,10 +10,11 @@ use baikonur_stream::Timestamp;
 use bytes::Bytes;
 
 use crate::frame::{Fields, Kind, ShardKey, read_note};
+use crate::index::Newest;
 use crate::notes::Notes;
 use crate::scan::{Found, Scanned, block_place, scan};
 use crate::segment::{BlockPlace, Blocks, Summary};
-use crate::settings::Durability;
+use crate::settings::{COUNTER_JUMP, Durability};
 use crate::snapshot::{Snapshot, Tip, Tips};
 
 /// The state at the end of the segments played so far.
@@ -113,13 +114,26 @@ impl Replay {
     }
 
     fn snapshot(&mut self, body: &[u8]) {
-        let Some(snapshot) = Snapshot::read(body) else { return };
+        if let Some(snapshot) = Snapshot::read(body) {
+            self.begin(snapshot);
+        }
+    }
+
+    /// Goes on from what a snapshot says.
+    pub(crate) fn begin(&mut self, snapshot: Snapshot) {
         let newest = snapshot.tips.values().map(|tip| tip.last_arrival).max();
         self.last_arrival = self.last_arrival.max(newest.unwrap_or_default());
         self.tips = snapshot.tips;
         self.notes = snapshot.notes;
         self.durability = Some(snapshot.durability);
         self.grounded = true;
+    }
+
+    /// A shard went on up to this record.
+    pub(crate) fn went_on(&mut self, key: ShardKey, newest: Newest) {
+        let tip = self.tips.entry(key).or_default();
+        tip.next_counter = newest.counter.saturating_add(1).max(tip.next_counter);
+        tip.last_arrival = newest.arrival.max(tip.last_arrival);
     }
 
     fn note(&mut self, body: &[u8]) {
@@ -139,8 +153,11 @@ impl Replay {
         if let Some(expected) = self.expected(key)
             && place.first_counter > expected
         {
-            let missing = place.first_counter - expected;
-            self.push(key, BlockPlace::hole(expected, missing, place.offset, place.arrival));
+            // Where the snapshot that tells of a jump is lost, the jump is no loss.
+            let missing = (place.first_counter - expected) % COUNTER_JUMP;
+            if missing > 0 {
+                self.push(key, BlockPlace::hole(expected, missing, place.offset, place.arrival));
+            }
         }
         self.push(key, place);
     }

@@ -56,9 +56,22 @@ pub(crate) struct Scanned<'a> {
 
 /// Reads a segment. `sealed` tells whether a later segment exists.
 pub(crate) fn scan(segment: u64, bytes: &[u8], sealed: bool) -> Scanned<'_> {
+    scan_showing(segment, bytes, sealed, |_| ())
+}
+
+/// Reads a segment, and shows each whole frame on the way, also those that do not count.
+pub(crate) fn scan_showing<'a>(
+    segment: u64,
+    bytes: &'a [u8],
+    sealed: bool,
+    mut show: impl FnMut(&Frame<'a>),
+) -> Scanned<'a> {
     let mut groups = Groups::new(bytes);
     let mut pieces = Pieces { segment, bytes, at: 0, effort: 0 };
     while let Some(piece) = pieces.next() {
+        if let Piece::Frame(frame) = &piece {
+            show(frame);
+        }
         groups.add(piece);
     }
     groups.finish(sealed)
@@ -84,7 +97,7 @@ pub(crate) fn has_commit(segment: u64, bytes: &[u8]) -> bool {
 pub(crate) fn block_place(found: &Found<'_>) -> Option<(ShardKey, BlockPlace)> {
     match found {
         Found::Frame(frame) if frame.kind == Kind::Block => {
-            let head = BlockHead::read(frame.body).filter(|head| head.count > 0)?;
+            let head = BlockHead::read(frame.body).filter(BlockHead::is_possible)?;
             let place = BlockPlace {
                 first_counter: head.first_counter,
                 offset: frame.offset,
@@ -254,7 +267,7 @@ impl<'a> Groups<'a> {
         let body = bytes.get(frame::HEADER..)?;
         let head = BlockHead::read(body)?;
         let records_max = body.len() / (BlockHead::RECORD + 1);
-        (head.count > 0 && head.count as usize <= records_max).then_some(head)
+        (head.is_possible() && head.count as usize <= records_max).then_some(head)
     }
 
     fn finish(mut self, sealed: bool) -> Scanned<'a> {

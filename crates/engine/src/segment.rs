@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use baikonur_stream::Timestamp;
+use baikonur_stream::{SequenceNumber, Timestamp};
 use bytes::Bytes;
 
 use crate::disk::{DiskFile, LOG_FOLDER};
@@ -90,11 +90,22 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// Whether the same is known of the same blocks, wherever the list of them is.
+    pub(crate) fn tells_the_same_as(&self, other: &Self) -> bool {
+        let (offset, length) = (other.offset, other.length);
+        Self { offset, length, ..*self } == *other
+    }
+}
+
 /// Summaries of one segment by shard.
 pub(crate) type Summaries = BTreeMap<ShardKey, Summary>;
 
 const TRAILER: usize = 16;
 const TRAILER_MAGIC: [u8; 4] = *b"BKT1";
+
+/// Far from where numbers end.
+const NUMBER_MAX: u64 = u64::MAX / 2;
 
 /// The file name of a segment.
 pub(crate) fn name(number: u64) -> String {
@@ -105,7 +116,7 @@ pub(crate) fn name(number: u64) -> String {
 pub(crate) fn number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".segment")?;
     let legal = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
-    digits.parse().ok().filter(|_| legal)
+    digits.parse().ok().filter(|number| legal && (1..=NUMBER_MAX).contains(number))
 }
 
 /// Builds the footer of a segment whose groups end at `end`: its bytes and the summaries in it.
@@ -162,7 +173,11 @@ pub(crate) fn read_footer(
     let mut footer = vec![0; (at - offset) as usize];
     file.read_at(&mut footer, offset)?;
     Ok(match frame::decode(&footer, segment, offset) {
-        Some((Kind::Footer, body, _)) => summaries(body),
+        // Lists stand in front of the footer: what says otherwise would have readers take in anything.
+        Some((Kind::Footer, body, _)) => summaries(body).filter(|summaries| {
+            let end = |summary: &Summary| summary.offset.checked_add(summary.length.into());
+            summaries.values().all(|summary| end(summary).is_some_and(|end| end <= offset))
+        }),
         _ => None,
     })
 }
@@ -181,6 +196,10 @@ fn summaries(body: &[u8]) -> Option<Summaries> {
             offset: fields.u64()?,
             length: fields.u32()?,
         };
+        let counters = summary.first_counter..=summary.last_counter;
+        if counters.is_empty() || summary.last_counter >= SequenceNumber::COUNTER_MAX {
+            return None;
+        }
         summaries.insert(key, summary);
     }
     Some(summaries)
@@ -197,7 +216,14 @@ pub(crate) fn read_places(
     let mut buffer = vec![0; summary.length as usize];
     file.read_at(&mut buffer, summary.offset)?;
     Ok(match frame::decode(&buffer, segment, summary.offset) {
-        Some((Kind::Places, body, _)) => places(body, key),
+        Some((Kind::Places, body, _)) => places(body, key).filter(|places| {
+            let end = |place: &BlockPlace| place.offset.checked_add(place.length.into());
+            let possible = |place: &BlockPlace| {
+                place.last_counter() < SequenceNumber::COUNTER_MAX
+                    && end(place).is_some_and(|end| end <= summary.offset)
+            };
+            places.iter().all(possible)
+        }),
         _ => None,
     })
 }
@@ -246,7 +272,8 @@ mod tests {
     fn file_names_sort_as_their_numbers_do_and_others_are_left_alone() {
         assert_eq!(name(7), "log/00000000000000000007.segment");
         assert_eq!(number("00000000000000000007.segment"), Some(7));
-        for other in ["7.segment", "0000000000000000000x.segment", "LOCK", ".segment"] {
+        let (zero, last) = ("00000000000000000000.segment", "18446744073709551615.segment");
+        for other in ["7.segment", "0000000000000000000x.segment", "LOCK", ".segment", zero, last] {
             assert_eq!(number(other), None, "{other}");
         }
     }

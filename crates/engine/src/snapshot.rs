@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use baikonur_stream::Timestamp;
+use baikonur_stream::{SequenceNumber, Timestamp};
 
 use crate::frame::{Fields, ShardKey, read_note, write_key, write_note};
 use crate::notes::Notes;
@@ -75,6 +75,9 @@ impl Snapshot {
         for _ in 0..fields.u32()? {
             let key = fields.key()?;
             let tip = Tip { next_counter: fields.u64()?, last_arrival: fields.timestamp()? };
+            if tip.next_counter > SequenceNumber::COUNTER_MAX {
+                return None;
+            }
             tips.insert(key, tip);
         }
         let mut notes = Notes::new();

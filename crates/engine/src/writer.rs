@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_stream::{
-    AdministerError, HashKey, Placed, ProducerPosition, PutEntry, PutError, ShardId, StreamName,
-    Timestamp,
+    AdministerError, HashKey, Placed, ProducerPosition, PutEntry, PutError, ShardId, StreamChange,
+    StreamName, Timestamp,
 };
 use bytes::Bytes;
 use metrics::{Gauge, Histogram, gauge, histogram};
@@ -27,6 +27,7 @@ use crate::lock::{read, write};
 use crate::log::{AppendError, Log};
 use crate::notes;
 use crate::replay;
+use crate::reserve::Reserve;
 use crate::segment;
 use crate::snapshot::{Snapshot, Tip, Tips};
 use crate::store::Store;
@@ -81,6 +82,9 @@ pub(crate) struct Writer {
     active_since: Option<Timestamp>,
     segment_bytes: u64,
     shard_limit: u32,
+    /// A new segment must be begun before anything is written, behind this jump.
+    pending_roll: Option<u64>,
+    reserve: Reserve,
     /// Monotonic time of the last look for expired segments.
     checked: Duration,
     commit_seconds: Histogram,
@@ -102,6 +106,7 @@ impl Writer {
         let Start { log, tips, last_arrival, active_since, roll } = start;
         let streams = Arc::clone(&read(&store.streams));
         let checked = store.clock.monotonic();
+        let reserve = Reserve::open(Arc::clone(&store.disk), segment_bytes);
         let mut writer = Self {
             store,
             log,
@@ -113,6 +118,8 @@ impl Writer {
             active_since,
             segment_bytes,
             shard_limit,
+            pending_roll: roll,
+            reserve,
             checked,
             commit_seconds: histogram!("baikonur_commit_seconds"),
             commit_requests: histogram!("baikonur_commit_requests"),
@@ -120,9 +127,13 @@ impl Writer {
         };
         writer.use_catalog();
         writer.forget();
-        if let Some(jump) = roll {
-            writer.roll(jump)?;
+        match writer.begin() {
+            Err(AppendError::Full(error)) => {
+                tracing::warn!(%error, "no space left: open for reading, puts are refused until there is some");
+            }
+            begun => begun?,
         }
+        writer.reserve.fill();
         writer.show_newest();
         writer.show_bytes();
         Ok(writer)
@@ -233,6 +244,7 @@ impl Writer {
         stores: &[StoreNote],
     ) -> Result<(Written, Vec<Vec<Placed>>), AppendError> {
         let entries: usize = puts.iter().map(|(put, _)| put.entries.len() + 1).sum();
+        self.begin()?;
         let payload: usize = puts.iter().map(|(put, _)| size(&put.entries)).sum();
         let notes: usize = stores.iter().map(|store| store.key.len() + store.value.len()).sum();
         let overhead = (entries + stores.len()) as u64 * OVERHEAD_PER_ENTRY;
@@ -310,6 +322,30 @@ impl Writer {
         reason
     }
 
+    /// Begins the segment that recovery asked for, once.
+    fn begin(&mut self) -> Result<(), AppendError> {
+        if let Some(jump) = self.pending_roll {
+            self.roll(jump)?;
+            self.pending_roll = None;
+        }
+        Ok(())
+    }
+
+    /// Seals the active segment so that it can expire, on a full disk too.
+    fn seal_aged(&mut self) -> Result<(), AppendError> {
+        let jump = self.pending_roll.unwrap_or(0);
+        let mut rolled = self.roll(jump);
+        // What is set aside is not used up for a segment that then stays.
+        let full = matches!(rolled, Err(AppendError::Full(_)));
+        if full && self.active_is_expired() && self.reserve.give_up() {
+            rolled = self.roll(jump);
+        }
+        if rolled.is_ok() {
+            self.pending_roll = None;
+        }
+        rolled
+    }
+
     /// Seals the active segment and begins the next one.
     fn roll(&mut self, jump: u64) -> Result<(), AppendError> {
         let store = &self.store;
@@ -325,7 +361,7 @@ impl Writer {
         let durability = self.log.durability;
         let mut snapshot = Vec::new();
         Snapshot::write(&mut snapshot, durability, jump, &self.tips, &read(&store.notes));
-        let bytes = self.log.roll(&footer, |body| body.extend_from_slice(&snapshot))?;
+        let bytes = self.log.roll(&footer, &snapshot)?;
         let next = Active { number: self.log.number, file: Arc::clone(&self.log.file) };
         write(&store.index).seal(bytes, &summaries, next);
         self.active_since = None;
@@ -340,27 +376,41 @@ impl Writer {
         }
         self.checked = now;
         let age = |since| self.store.clock.now().since(since);
-        if self.active_since.is_some_and(|since| age(since) >= SEGMENT_AGE)
-            && let Err(error) = self.roll(0)
-        {
+        let aged = self.active_since.is_some_and(|since| age(since) >= SEGMENT_AGE);
+        let rolled = if aged { self.seal_aged() } else { self.begin() };
+        if let Err(error) = rolled {
             self.refusal(error);
         }
         let now = self.store.clock.now().max(self.last_arrival);
         if let Some(trimmed) = self.catalog.trimmed(now)
-            && let Err(error) = self.adopt(trimmed)
+            && let Err(error) = self.adopt(trimmed, true)
         {
             tracing::warn!(%error, "shards without records stay listed for now");
         }
         self.retain();
+        self.reserve.fill();
+    }
+
+    /// By incarnation, the arrival of the oldest record that may be read.
+    fn horizons(&self) -> BTreeMap<u64, Timestamp> {
+        let now = self.store.clock.now();
+        let horizon =
+            |stream: &Arc<Stream>| (stream.stored.incarnation, stream.stored.horizon(now));
+        self.streams.values().map(horizon).collect()
+    }
+
+    fn active_is_expired(&self) -> bool {
+        let horizons = self.horizons();
+        let index = read(&self.store.index);
+        index.active_blocks().iter().all(|(key, places)| {
+            let horizon = horizons.get(&key.incarnation);
+            horizon.is_none_or(|horizon| places.iter().all(|place| place.arrival < *horizon))
+        })
     }
 
     /// Removes segments in which every record is expired or of a deleted stream.
     fn retain(&self) {
-        let now = self.store.clock.now();
-        let horizon =
-            |stream: &Arc<Stream>| (stream.stored.incarnation, stream.stored.horizon(now));
-        let horizons: BTreeMap<_, _> = self.streams.values().map(horizon).collect();
-        let expired = read(&self.store.index).expired(&horizons);
+        let expired = read(&self.store.index).expired(&self.horizons());
         for number in expired {
             // Out of the index first: who has it open reads on, and nobody else finds it.
             write(&self.store.index).remove(number);
@@ -385,24 +435,32 @@ impl Writer {
         }
         // Not before the newest record: a shard is closed after all that it took.
         let now = self.store.clock.now().max(self.last_arrival);
+        let frees = matches!(
+            change,
+            Change::Delete { .. } | Change::Stream(_, StreamChange::DecreaseRetention(_))
+        );
         match administer::changed(&self.catalog, change, now, self.shard_limit)? {
-            Some(changed) => self.adopt(changed),
+            Some(changed) => self.adopt(changed, frees),
             None => Ok(()),
         }
     }
 
-    fn adopt(&mut self, changed: Catalog) -> Result<(), AdministerError> {
-        if let Err(error) = changed.store(&*self.store.disk) {
+    /// Stores a changed catalog and uses it. If it frees space, it may take the reserve.
+    fn adopt(&mut self, changed: Catalog, frees: bool) -> Result<(), AdministerError> {
+        let mut stored = changed.store(&*self.store.disk);
+        if frees && stored.as_ref().is_err_and(disk::is_full) && self.reserve.give_up() {
+            stored = changed.store(&*self.store.disk);
+        }
+        // At once: the next put would take it.
+        self.reserve.fill();
+        if let Err(error) = stored {
             let full = disk::is_full(&error);
             let reason = if full { error.to_string() } else { self.close_writes(&error) };
             return Err(AdministerError::Unavailable(reason));
         }
-        let fewer = changed.streams.len() < self.catalog.streams.len();
-        let shards = |c: &Catalog| c.streams.values().map(|s| s.shards.len()).sum::<usize>();
-        let gone = fewer || shards(&changed) < shards(&self.catalog);
         self.catalog = changed;
         self.use_catalog();
-        if gone {
+        if frees {
             self.forget();
             self.retain();
         }
@@ -427,7 +485,9 @@ impl Writer {
 
     /// Ends the session: everything is durable, and the log says that the end was meant.
     pub(crate) fn finish(mut self) {
-        if self.store.closed().is_none() && !self.log.clean {
+        // A log that must go on in a new segment has no end that could be called clean.
+        let begun = self.pending_roll.is_none();
+        if self.store.closed().is_none() && !self.log.clean && begun {
             let frames = self.log.frames();
             if let Err(error) = self.log.append(frames, true) {
                 self.refusal(error);

@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod lines;
 mod put;
+mod streams;
 mod summary;
 mod tail;
 mod up;
@@ -45,6 +46,7 @@ enum Command {
     Tail(tail::Tail),
     Check(check::Check),
     Explain(explain::Explain),
+    Streams(streams::Streams),
 }
 
 impl CommandLine {
@@ -56,6 +58,7 @@ impl CommandLine {
             Command::Tail(tail) => runtime()?.block_on(tail.run()),
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Streams(streams) => streams.run(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! eight methods, four of a directory and four of a file, so that a second disk that keeps a live
 //! and a durable image and fails on demand stays small (`simulated.rs`).
 
+mod read_only;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) mod simulated;
 
@@ -12,6 +13,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub(crate) use read_only::ReadOnlyFolder;
 
 /// Where segments are.
 pub(crate) const LOG_FOLDER: &str = "log";
@@ -116,6 +119,23 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// The names of the files in a folder; none if there is no such folder.
+fn file_names(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
 impl Disk for Folder {
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<(Arc<dyn DiskFile>, u64)> {
         let path = self.root.join(name);
@@ -129,19 +149,7 @@ impl Disk for Folder {
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(self.root.join(folder)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                names.push(entry.file_name().to_string_lossy().into_owned());
-            }
-        }
-        Ok(names)
+        file_names(&self.root.join(folder))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -153,8 +161,12 @@ impl Disk for Folder {
         let target = self.root.join(name);
         let temporary = self.root.join(format!("{name}.new"));
         let file = File::create(&temporary)?;
-        file.write_all_at(bytes, 0)?;
-        file.sync_all()?;
+        let written = file.write_all_at(bytes, 0).and_then(|()| file.sync_all());
+        if let Err(error) = written {
+            // On a full disk a part of it would take the space that is needed.
+            drop(fs::remove_file(&temporary));
+            return Err(error);
+        }
         fs::rename(&temporary, &target)?;
         sync_directory(&self.parent(&target))
     }

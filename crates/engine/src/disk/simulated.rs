@@ -8,7 +8,8 @@
 //! - *Kill* of the process: everything written stays; what was under way may be there in part.
 //! - *A failed sync*: the call fails, a part of what it covered became durable, and no later sync
 //!   covers the rest, though it is still read: Linux keeps such pages and takes them for written.
-//! - *A full disk*: writes beyond a number of bytes fail with `StorageFull` after writing a part.
+//! - *A full disk*: files that grow beyond a number of bytes fail with `StorageFull` after growing in
+//!   part. Writing over what is there takes no space; cutting and removing give space back.
 //! - *A flipped bit* and *a cut* of a stored file.
 //!
 //! Not in the model: reads that lie once and tell the truth later, and writes that land elsewhere.
@@ -214,6 +215,14 @@ impl State {
         self.inodes.len() - 1
     }
 
+    fn take(&mut self, bytes: usize) {
+        self.space = self.space.map(|space| space.saturating_sub(bytes as u64));
+    }
+
+    fn free(&mut self, bytes: usize) {
+        self.space = self.space.map(|space| space.saturating_add(bytes as u64));
+    }
+
     fn inode(&mut self, name: &str) -> &mut Inode {
         let inode = *self.names.get(name).expect("a test names a file that there is");
         &mut self.inodes[inode]
@@ -253,6 +262,8 @@ impl Disk for SimulatedDisk {
         state.operate()?;
         let inode = state.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
         state.removed.insert(name.to_owned(), inode);
+        let freed = state.inodes[inode].live.len();
+        state.free(freed);
         Ok(())
     }
 
@@ -268,6 +279,9 @@ impl Disk for SimulatedDisk {
         if state.space.is_some_and(|space| space < bytes.len() as u64) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let freed = state.names.get(name).map_or(0, |inode| state.inodes[*inode].live.len());
+        state.take(bytes.len());
+        state.free(freed);
         state.add(name, bytes.to_vec());
         Ok(())
     }
@@ -287,8 +301,10 @@ impl DiskFile for SimulatedFile {
         let mut state = lock(&self.disk.0);
         let power = state.operate();
         let space = state.space.unwrap_or(u64::MAX);
-        let done = if power.is_err() { bytes.len() } else { bytes.len().min(space as usize) };
-        state.space = state.space.map(|space| space.saturating_sub(done as u64));
+        let length = state.inodes[self.inode].live.len();
+        let room = (length as u64).saturating_sub(offset).saturating_add(space);
+        let done = if power.is_err() { bytes.len() } else { bytes.len().min(room as usize) };
+        state.take((offset as usize + done).saturating_sub(length));
         let inode = &mut state.inodes[self.inode];
         inode.unsynced.push((offset as usize, bytes[..done].to_vec()));
         overwrite(&mut inode.live, offset as usize, &bytes[..done]);
@@ -323,8 +339,10 @@ impl DiskFile for SimulatedFile {
         for (offset, written) in std::mem::take(&mut inode.unsynced) {
             overwrite(&mut inode.durable, offset, &written);
         }
+        let freed = inode.live.len().saturating_sub(length as usize);
         inode.live.truncate(length as usize);
         inode.durable.truncate(length as usize);
+        state.free(freed);
         Ok(())
     }
 }

@@ -123,6 +123,24 @@ async fn a_lost_snapshot_is_made_up_for_by_the_segments_before() {
 }
 
 #[tokio::test]
+async fn what_is_lost_with_the_snapshot_and_the_footer_of_a_segment_is_told_all_the_same() {
+    let clock = TestClock::at(START);
+    let disk = closed_store(80, &clock).await;
+    let (name, bytes) = log_files(&disk).remove(1);
+    disk.flip(&name, 30 * 8);
+    let first = bytes.windows(7).position(|window| window == b"record ").unwrap();
+    let lost: u32 = std::str::from_utf8(&bytes[first + 7..first + 10]).unwrap().parse().unwrap();
+    disk.flip(&name, first * 8);
+    disk.cut(&name, bytes.len() - 5);
+    let (engine, report) = open(&disk, &clock);
+    assert_eq!(report.rebuilt, [name]);
+    let (texts, damage) = texts_and_damage(&engine, "s", 0).await;
+    assert_eq!(texts, all_but(lost, 80));
+    let counter = lost + 1;
+    assert!(damage.len() == 1 && damage[0].contains(&format!("records {counter} to {counter}")));
+}
+
+#[tokio::test]
 async fn a_frame_inside_a_payload_is_not_taken_for_a_frame_of_the_log() {
     let clock = TestClock::at(START);
     let donor = closed_store(3, &clock).await;
@@ -187,6 +205,8 @@ async fn any_bytes_as_segments_are_opened_or_refused_but_never_a_panic() {
                 disk.put_file(&name, noise);
             }
         }
+        let now = baikonur_stream::Clock::now(&*clock);
+        crate::verify_on(&disk, std::path::Path::new("d"), now, |_| ()).unwrap();
         let clock: Arc<dyn baikonur_stream::Clock> = clock.clone();
         let opened = crate::Engine::open_on(Arc::new(disk), settings(), clock);
         if let Ok((engine, _)) = opened {

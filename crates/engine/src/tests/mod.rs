@@ -3,8 +3,10 @@
 mod crash;
 mod damage;
 mod format;
+mod full;
 mod reshard;
 mod retention;
 mod shadow;
 mod streams;
+mod verify;
 mod world;

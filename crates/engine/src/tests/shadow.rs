@@ -3,13 +3,15 @@
 //! The writer is called directly: the composition of commit groups comes from the seed, so a seed
 //! replays exactly.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use baikonur_stream::{
     Checkpoint, Clock, ConsumerName, CreateStream, Cursor, Placed, ProducerPosition, PutEntry,
     PutError, ReadError, ReadLimits, SequenceNumber, ShardProgress, StreamProperties,
 };
+use memchr::memmem;
 use tokio::sync::oneshot;
 
 use super::world::{START, TestClock, entry, shard, stream, text};
@@ -19,6 +21,7 @@ use crate::frame::ShardKey;
 use crate::lock::read;
 use crate::notes;
 use crate::read::Reader;
+use crate::settings::COUNTER_JUMP;
 use crate::store::Store;
 use crate::writer::{Put, Request, StoreNote, Writer};
 use crate::{Durability, EngineSettings, OpenError, Random, RecoveryReport, SimulatedDisk};
@@ -45,6 +48,19 @@ pub(crate) fn open(
 type Key = (u64, u32);
 type Records = BTreeMap<Key, BTreeMap<SequenceNumber, String>>;
 
+impl Hole {
+    fn told(key: Key, what: String) -> Self {
+        let words: Vec<_> = what.split(' ').collect();
+        let at = words.iter().position(|word| *word == "records").unwrap();
+        let counter = |at: usize| words[at].parse::<u64>().unwrap();
+        Self { key, counters: counter(at + 1)..=counter(at + 3), what }
+    }
+
+    fn has(&self, key: &Key, number: SequenceNumber) -> bool {
+        self.key == *key && self.counters.contains(&number.counter())
+    }
+}
+
 /// One put as it was asked for.
 #[derive(Clone, Debug)]
 struct Asked {
@@ -66,7 +82,7 @@ pub(crate) struct Shadow {
     progress: Option<ShardProgress>,
     progress_unknown: Vec<ShardProgress>,
     /// Losses that were told, and will be told again.
-    damage: BTreeSet<String>,
+    damage: HashSet<Hole>,
     next: u64,
 }
 
@@ -75,16 +91,22 @@ const NAMES: [&str; 2] = ["s", "t"];
 
 /// How much of what was acknowledged must be found again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Expect {
+pub(crate) enum Expect<'a> {
     /// All of it.
     All,
     /// What is missing was lost in a mode that allows it.
     Loss,
-    /// What is missing must have been reported.
-    ReportedLoss {
-        /// Whether recovery reported any.
-        reported: bool,
-    },
+    /// What is missing must lie in a hole that readers are told of, or, at the end of its shard, in
+    /// bytes that recovery reported: these.
+    ReportedLoss(&'a [Vec<u8>]),
+}
+
+/// Records that a reader was told are lost.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Hole {
+    key: Key,
+    counters: RangeInclusive<u64>,
+    what: String,
 }
 
 impl Bench {
@@ -92,7 +114,7 @@ impl Bench {
         self.store.stream(&stream(name)).map(|stream| stream.stored.incarnation)
     }
 
-    fn change(&mut self, change: Change) -> bool {
+    pub(crate) fn change(&mut self, change: Change) -> bool {
         let (answer, mut done) = oneshot::channel();
         self.writer.work([Request::Change(change, answer)]);
         done.try_recv().is_ok_and(|changed| changed.is_ok())
@@ -103,8 +125,8 @@ impl Bench {
         self.change(Change::Create(CreateStream { name: stream(name), shard_count, properties }))
     }
 
-    /// All records of a shard, and findings of damage.
-    fn read_all(&self, name: &str, index: u32) -> (BTreeMap<SequenceNumber, String>, Vec<String>) {
+    /// All records of a shard, and the holes that its reader was told of.
+    fn read_all(&self, name: &str, index: u32) -> (BTreeMap<SequenceNumber, String>, Vec<Hole>) {
         let known = self.store.stream(&stream(name)).unwrap();
         let (place, found) = known.shard(shard(name, index).shard).unwrap();
         let start = found.starting_sequence_number;
@@ -116,7 +138,7 @@ impl Bench {
             horizon: known.stored.horizon(self.store.clock.now()),
         };
         let mut cursor = Cursor { shard: shard(name, index), from: start };
-        let (mut records, mut damage) = (BTreeMap::new(), Vec::new());
+        let (mut records, mut holes) = (BTreeMap::new(), Vec::new());
         loop {
             match reader.page(&cursor, ReadLimits { records: 7, bytes: 2_000 }) {
                 Ok(page) => {
@@ -127,11 +149,11 @@ impl Bench {
                     }
                     cursor = page.next.unwrap();
                     if page.millis_behind_latest == 0 {
-                        return (records, damage);
+                        return (records, holes);
                     }
                 }
                 Err(ReadError::Damaged { what, resume }) => {
-                    damage.push(what);
+                    holes.push(Hole::told((known.stored.incarnation, index), what));
                     let resume = resume.unwrap();
                     assert!(resume.from > cursor.from, "reading goes on behind the damage");
                     cursor = resume;
@@ -200,7 +222,7 @@ impl Shadow {
     }
 
     /// A group of several requests, so that many share a commit.
-    fn group(&mut self, bench: &mut Bench, random: &mut Random) -> bool {
+    pub(crate) fn group(&mut self, bench: &mut Bench, random: &mut Random) -> bool {
         let mut requests = Vec::new();
         let (mut puts, mut stores) = (Vec::new(), Vec::new());
         for _ in 0..=random.below(4) {
@@ -285,20 +307,24 @@ impl Shadow {
     }
 
     /// What was promised is there, and nothing that was not put.
-    pub(crate) fn check(&mut self, bench: &Bench, expect: Expect) {
+    pub(crate) fn check(&mut self, bench: &Bench, expect: Expect<'_>) {
         let mut found = Records::new();
-        let mut damage = Vec::new();
+        let mut holes = Vec::new();
         for name in NAMES {
             let Some(incarnation) = bench.incarnation(name) else { continue };
             for index in 0..2 {
-                let (records, broken) = bench.read_all(name, index);
-                found.insert((incarnation, index), records);
-                damage.extend(broken);
+                let key = (incarnation, index);
+                let (records, told) = bench.read_all(name, index);
+                let hidden = |number| told.iter().any(|hole| hole.has(&key, number));
+                assert!(!records.keys().copied().any(hidden), "damage is larger than it is");
+                found.insert(key, records);
+                holes.extend(told);
             }
         }
+        let seen = found.clone();
         let alive = |key: &Key| found.contains_key(key);
         self.acknowledged.retain(|key, _| alive(key));
-        let mut missing = 0;
+        let mut missing = Vec::new();
         for (key, records) in &mut self.acknowledged {
             let there = found.get_mut(key).unwrap();
             records.retain(|number, data| match there.remove(number) {
@@ -307,29 +333,40 @@ impl Shadow {
                     true
                 }
                 None => {
-                    missing += 1;
+                    missing.push((*key, *number, data.clone()));
                     false
                 }
             });
         }
         match expect {
             Expect::All => {
-                let new: Vec<_> =
-                    damage.iter().filter(|what| !self.damage.contains(*what)).collect();
-                assert_eq!((missing, new.len()), (0, 0), "lost, or {new:?}");
+                let new: Vec<_> = holes.iter().filter(|hole| !self.damage.contains(hole)).collect();
+                assert!(missing.is_empty() && new.is_empty(), "lost: {missing:?}; told: {new:?}");
             }
             Expect::Loss => {}
-            Expect::ReportedLoss { reported } => {
-                assert!(missing == 0 || reported || !damage.is_empty(), "a silent loss");
+            Expect::ReportedLoss(bytes) => {
+                for (key, number, data) in missing {
+                    // As it stands in a block: behind its key.
+                    let stored = format!("key{data}");
+                    let reported =
+                        bytes.iter().any(|b| memmem::find(b, stored.as_bytes()).is_some());
+                    // Only at a shard's end may it be unknown which numbers the bytes had.
+                    let mut counters = seen[&key].keys().map(|number| number.counter());
+                    let behind = number.counter()..number.counter() + COUNTER_JUMP / 2;
+                    let last = !counters.any(|counter| behind.contains(&counter));
+                    let told =
+                        holes.iter().any(|hole| hole.has(&key, number)) || (reported && last);
+                    assert!(told, "a silent loss: {key:?} {number} {data}, told: {holes:?}");
+                }
             }
         }
-        self.damage.extend(damage);
+        self.damage.extend(holes);
         self.settle_unknown(found, expect);
         self.check_notes(bench, expect);
     }
 
     /// Records that are left over belong to puts without an answer, each whole.
-    fn settle_unknown(&mut self, mut found: Records, expect: Expect) {
+    fn settle_unknown(&mut self, mut found: Records, expect: Expect<'_>) {
         for asked in std::mem::take(&mut self.unknown) {
             let mut there = Vec::new();
             for (key, data) in &asked.records {
@@ -358,7 +395,7 @@ impl Shadow {
         assert!(strange.is_empty(), "records from nowhere: {strange:?}");
     }
 
-    fn check_notes(&mut self, bench: &Bench, expect: Expect) {
+    fn check_notes(&mut self, bench: &Bench, expect: Expect<'_>) {
         let (position, progress) = (bench.position(), bench.progress());
         if expect == Expect::All {
             // A put whose records went with their stream may have been the last.
