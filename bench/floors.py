@@ -2,8 +2,9 @@
 
 Disk: `dd oflag=dsync` in blocks of 1 MiB, in turn with PutRecords calls of 1 MiB of payload, on the same file system.
 Processor: time of the server for each 10^9 bytes of payload, against base64 decoding, MD5 of the partition keys, a
-checksum and one copy, measured alone on the same records (`baikonur-load floor`). What the kernel does to move the
-bytes through the socket (4/3 of the payload) and to the disk is not in the floor; it is shown apart.
+checksum and one copy, measured alone on the same records (`baikonur-load floor`). What the kernel takes to move the
+bytes in through a socket (4/3 of the payload) and out to the disk is measured alone as well, and shown apart: it is not
+in the floor that the target speaks of.
 """
 
 import os
@@ -71,26 +72,32 @@ def run_disk(bench):
 
 
 def run_cpu(bench):
-    rows, worst = [], 0
+    rows, of_floor, of_all = [], [], []
     for shape, (records, record_bytes) in SHAPES.items():
         bench.report.progress(f"processor time, {shape}")
         options = {"records": records, "record_bytes": record_bytes}
-        floor = load("floor", **options, seconds=2 if bench.quick else 5)
+        floor = load("floor", **options, seconds=2 if bench.quick else 4, folder=bench.folders.new())
         with Baikonur(bench.folders.new()) as server:
-            server.load("put", **options, seconds=0.5)
+            server.load("put", **options, seconds=0.5, megabytes=100)
             ours = put_figures(server, {**options, "connections": 4, "seconds": bench.seconds, "megabytes": 2000})
         bench.folders.remove()
         # Nanoseconds for each byte are seconds for each 10^9 bytes.
-        least, parts = floor["floor_ns_per_byte"], floor["ns_per_byte"]
-        ratio = ours["cpu_s_per_gb"] / least
-        worst = max(worst, ratio)
-        bench.report.add("processor", shape, Baikonur.name, **ours, floor=floor, of_floor=ratio)
-        rows.append((shape, ours["cpu_user_s_per_gb"], ours["cpu_system_s_per_gb"], ours["cpu_s_per_gb"],
-                     parts["base64"], parts["key_md5"], parts["crc32c"], parts["copy"], least,
-                     ours["cpu_user_s_per_gb"] / least, ratio, parts["body_sha256"]))
+        parts, least, all_of_it = floor["ns_per_byte"], floor["floor_ns_per_byte"], floor["floor_with_kernel_ns_per_byte"]
+        user, system, both = (ours[f"cpu_{kind}s_per_gb"] for kind in ("user_", "system_", ""))
+        of_floor.append(both / least)
+        of_all.append(both / all_of_it)
+        bench.report.add("processor", shape, Baikonur.name, **ours, floor=floor, of_floor=both / least,
+                         user_of_floor=user / least, of_floor_with_kernel=both / all_of_it)
+        rows.append((shape, user, system, parts["base64"], parts["key_md5"], parts["crc32c"], parts["copy"], least,
+                     parts["kernel_receive"], parts["kernel_write"], user / least, both / least, both / all_of_it,
+                     parts["body_sha256"]))
     bench.report.table(
         "Processor time of PutRecords with fsync, 4 connections: seconds for each GB of payload",
-        ("call", "user", "system", "both", "base64", "MD5 of keys", "crc32c", "copy", "floor", "user ÷ floor",
-         "both ÷ floor", "SHA-256 of the body, only with signatures"), rows)
-    bench.report.target("processor time for each GB written, of base64, hashing and copying alone",
-                        f"≤ {CPU_TARGET}", f"{worst:.2f} (worst of {len(SHAPES)} kinds of call)", worst <= CPU_TARGET)
+        ("call", "server: user", "server: system", "base64", "MD5 of keys", "crc32c", "copy", "floor",
+         "kernel: receive", "kernel: write", "user ÷ floor", "all ÷ floor", "all ÷ (floor + kernel)",
+         "SHA-256 of the body, only with signatures"), rows)
+    kinds = f"worst of {len(SHAPES)} kinds of call"
+    bench.report.target("processor time for each GB written, of base64, hashing and copying alone", f"≤ {CPU_TARGET}",
+                        f"{max(of_floor):.2f} ({kinds})", max(of_floor) <= CPU_TARGET)
+    bench.report.target("the same, of these and the kernel's part of moving the bytes alone", f"≤ {CPU_TARGET}",
+                        f"{max(of_all):.2f} ({kinds})", max(of_all) <= CPU_TARGET)

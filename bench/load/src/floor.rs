@@ -10,6 +10,7 @@ use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use crate::kernel;
 use crate::requests::{Entry, put_records};
 use crate::summary::rounded;
 use crate::{Arguments, Failure};
@@ -66,6 +67,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Value, Failure> {
             black_box(Sha256::digest(text.as_bytes()));
         }
     });
+    let on_the_wire: usize = coded.iter().map(String::len).sum();
+    let on_the_wire = on_the_wire as f64 / payload_bytes.max(1) as f64;
+    let receive = kernel::receive_ns_per_byte()? * on_the_wire;
+    let write = kernel::write_ns_per_byte(&arguments.folder)?;
+    let floor = base64 + key_md5 + checksum + copy;
     Ok(json!({
         "payload_bytes": payload_bytes,
         "ns_per_byte": {
@@ -74,9 +80,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Value, Failure> {
             "crc32c": rounded(checksum),
             "copy": rounded(copy),
             "body_sha256": rounded(body_sha256),
+            "kernel_receive": rounded(receive),
+            "kernel_write": rounded(write),
         },
-        "floor_ns_per_byte": rounded(base64 + key_md5 + checksum + copy),
-        "floor_signed_ns_per_byte": rounded(base64 + key_md5 + checksum + copy + body_sha256),
+        "floor_ns_per_byte": rounded(floor),
+        "floor_with_kernel_ns_per_byte": rounded(floor + receive + write),
     }))
 }
 

@@ -12,6 +12,7 @@ mod event_stream;
 mod floor;
 mod get;
 mod http;
+mod kernel;
 mod latency;
 mod mixed;
 mod put;
@@ -81,6 +82,9 @@ struct Arguments {
     /// A file whose lines are the records, instead of made-up ones.
     #[arg(long)]
     lines: Option<PathBuf>,
+    /// `floor`: a folder on the disk to write to.
+    #[arg(long, default_value = ".")]
+    folder: PathBuf,
     /// `Limit` of GetRecords calls.
     #[arg(long, default_value_t = 10_000)]
     limit: u32,
