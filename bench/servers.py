@@ -44,6 +44,8 @@ class KinesisServer(Server):
     # A path below .parts that the server needs.
     part = ()
     listens_everywhere = False
+    # Whether reads are worth a measurement of their own.
+    reads = True
 
     @classmethod
     def installed(cls):
@@ -104,9 +106,10 @@ class Ferrokinesis(KinesisServer):
 
 
 class FerrokinesisDurable(Ferrokinesis):
-    """Every call into a log with fsync."""
+    """Every call into a log with fsync. Reads come from memory, as in the other mode."""
 
     name = "ferrokinesis durable"
+    reads = False
 
     def more(self):
         return ["--state-dir", self.folder / "data"]
@@ -152,7 +155,7 @@ def load(mode, **options):
     except subprocess.TimeoutExpired:
         raise Cannot(f"{mode}: no end after {patience:.0f} s") from None
     if done.returncode != 0:
-        raise Cannot(f"{mode}: {' '.join(done.stderr.split())[:300]}")
+        raise Cannot(" ".join(done.stderr.split()).removeprefix("Error: ").strip('"')[:300])
     return json.loads(done.stdout)
 
 

@@ -23,16 +23,21 @@ const PRELUDE_BYTES: usize = 12;
 const CHECKSUM_BYTES: usize = 4;
 /// Type of a header's value: a string.
 const STRING: u8 = 7;
-/// Longest frame that is believed.
-const FRAME_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Longest payload and longest headers that botocore reads.
+const PAYLOAD_BYTES_MAX: usize = 24 * 1024 * 1024;
+const HEADERS_BYTES_MAX: usize = 128 * 1024;
 
 /// The first frame of `bytes`, when it is all there.
 pub(crate) fn first_frame(bytes: &[u8]) -> io::Result<Option<Frame<'_>>> {
     let (Some(length), Some(headers)) = (number(bytes, 0), number(bytes, 4)) else {
         return Ok(None);
     };
-    if length > FRAME_BYTES_MAX || headers + PRELUDE_BYTES + CHECKSUM_BYTES > length {
+    if headers > HEADERS_BYTES_MAX || headers + PRELUDE_BYTES + CHECKSUM_BYTES > length {
         return Err(foreign());
+    }
+    if length - headers - PRELUDE_BYTES - CHECKSUM_BYTES > PAYLOAD_BYTES_MAX {
+        let message = format!("a frame of {length} bytes; real clients read 24 MiB at most");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     if bytes.len() < length {
         return Ok(None);

@@ -115,8 +115,9 @@ async fn consumer(arguments: &Arguments) -> Result<String, Failure> {
     let registration = json!({ "StreamARN": arn, "ConsumerName": "load" });
     let registered = match call("RegisterStreamConsumer", registration.clone()).await {
         Ok(registered) => registered["Consumer"]["ConsumerARN"].clone(),
-        // Of an earlier run.
-        Err(_) => Value::Null,
+        // It is there, of an earlier run.
+        Err(refused) if refused.to_string().contains("ResourceInUse") => Value::Null,
+        Err(other) => return Err(other),
     };
     for _ in 0..REGISTRATION_LOOKS {
         let described = call("DescribeStreamConsumer", registration.clone()).await?;
