@@ -22,8 +22,8 @@ test-rust:
     cargo test --workspace --locked
 
 # All benchmarks, with a summary.
-bench:
-    bench/run.py
+bench *ARGS:
+    bench/run.py {{ARGS}}
 
 # Random kill -9 under load, as many rounds as asked for.
 crash ROUNDS="200":

@@ -1,193 +1,114 @@
 #!/usr/bin/env python3
 """All benchmarks with one command: builds, measures, prints tables in Markdown.
 
-    bench/run.py                   everything, about fifteen minutes; needs 25 GB of disk
-    bench/run.py put get           some of: put get latency recovery modules
-    bench/run.py --seconds 3       shorter measurements
-    bench/run.py --recovery-gb 1   a smaller log to recover
+    bench/run.py                   everything, at most 25 minutes after building
+    bench/run.py --quick           fewer points and shorter runs, about three minutes
+    bench/run.py sweeps mixed      some of: disk cpu latency recovery modules mixed sweeps
+    bench/run.py --json FILE       also every figure as JSON
+    bench/run.py --peers none      without the peers, or some of: ferrokinesis, kinesalite, kinesis-mock
 
-Server and load generator share this machine. Logs: BAIKONUR_REAL_LOGS (gzipped NDJSON), or the sample in tests/data.
+Needs Linux and 25 GB of disk. Servers and load generator share this machine. The peers that are measured beside are
+those that `tests/parts/install.sh kinesalite kinesis-mock ferrokinesis` has installed. Progress goes to stderr.
+Logs for the modules: BAIKONUR_REAL_LOGS (gzipped NDJSON), or the sample in tests/data.
 """
 
 import argparse
-import json
-import os
-import re
-import shutil
-import signal
-import socket
 import subprocess
-import tempfile
-import time
-import urllib.request
+import sys
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[1]
-RELEASE = REPO / "target" / "release"
-PARTS = ("put", "get", "latency", "recovery", "modules")
-# Measured on the same kind of machine with network calls stubbed out: MB/s of one core.
-ORIGINALS_MB_PER_SECOND = {
-    "kinesis-to-s3": 9.0, "kinesis-to-es": 3.8, "kinesis-forward": 10.6, "kinesis-to-fluent": 11.7,
+import alone
+import floors
+import mixed
+import sweeps
+from report import Report
+from servers import PEERS, REPO, Folders, KinesisServer, allow_many_connections, isolate
+
+# The last two leave out what there is no time for, so they come last; what the others take is known.
+PARTS = {
+    "disk": floors.run_disk,
+    "cpu": floors.run_cpu,
+    "latency": mixed.run_one_at_a_time,
+    "recovery": alone.run_recovery,
+    "modules": alone.run_modules,
+    "mixed": mixed.run,
+    "sweeps": sweeps.run,
 }
+QUICK_PARTS = ("disk", "cpu", "mixed", "sweeps")
+MINUTES, QUICK_MINUTES = 25, 5
+
+
+class Bench:
+    """What all parts need to know."""
+
+    def __init__(self, arguments):
+        self.quick = arguments.quick
+        self.seconds = arguments.seconds or (1 if self.quick else 2.5)
+        self.mixed_seconds = 3 * self.seconds
+        self.recovery_gb = arguments.recovery_gb or (1 if self.quick else 10)
+        self.report = Report(QUICK_MINUTES if self.quick else MINUTES)
+        self.folders = Folders()
+        self.peers = ()
+
+    def choose_peers(self, names, isolated):
+        """Those that are asked for, are installed, and can be run without listening to the world."""
+        for peer in PEERS:
+            if names is not None and peer.name.split()[0] not in names:
+                continue
+            if not peer.installed():
+                self.report.cannot("everything", "any point", peer.name, "not installed")
+            elif peer.listens_everywhere and not isolated:
+                self.report.cannot("everything", "any point", peer.name,
+                                   "listens on all addresses, and a network of its own is not allowed here")
+            else:
+                self.peers += (peer,)
 
 
 def build():
     command = ["cargo", "build", "--release", "--locked", "--bin", "baikonur", "--bin", "baikonur-load"]
     subprocess.run(command, cwd=REPO, check=True)
+    for bench in alone.MODULE_BENCHES:
+        # Now, because later there is no network; with the profile that `cargo bench` takes.
+        subprocess.run(["cargo", "bench", "--locked", "--no-run", "-p", "baikonur-modules", "--bench", bench],
+                       cwd=REPO, check=True)
 
 
-class Server:
-    """`baikonur up` with one stream and no modules."""
-
-    def __init__(self, folder, durability, extra=""):
-        self.folder = Path(folder)
-        self.config = self.folder / "bench.toml"
-        self.config.write_text(f'[server]\ndurability = "{durability}"\n[streams.load]\nshards = 4\n{extra}')
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
-        self.process = None
-
-    def start(self):
-        """Starts it; gives the seconds until it answers."""
-        command = [RELEASE / "baikonur", "up", self.config, "--listen", self.address, "--data", self.folder / "data"]
-        started = time.monotonic()
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
-        while time.monotonic() - started < 300:
-            try:
-                urllib.request.urlopen(f"http://{self.address}/health", timeout=1).close()
-                return time.monotonic() - started
-            except OSError:
-                assert self.process.poll() is None, (self.folder / "log").read_text()
-                time.sleep(0.005)
-        raise AssertionError("the server does not answer")
-
-    def stop(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        self.process.wait(60)
-
-    def peak_memory_mib(self):
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) // 1024
-
-    def load(self, *words):
-        command = [RELEASE / "baikonur-load", "--endpoint", self.address, *map(str, words)]
-        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.stop()
-
-
-def server(durability="fsync", extra=""):
-    # Beside the repository's own files, not in a temporary file system that may live in memory.
-    folder = tempfile.mkdtemp(prefix="baikonur-bench-", dir=REPO / "target")
-    return Server(folder, durability, extra)
-
-
-def remove(servers):
-    # At the end: where deleted blocks are discarded at once, a deletion slows the syncs after it.
-    for one in servers:
-        shutil.rmtree(one.folder, ignore_errors=True)
-
-
-def table(title, heads, rows):
-    print(f"\n### {title}\n\n| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
-    for row in rows:
-        print(f"| {' | '.join(str(cell) for cell in row)} |", flush=True)
-
-
-def put(arguments):
-    rows, servers = [], []
-    for durability in ("fsync", "os-buffer"):
-        for connections in (1, 4, 16):
-            with server(durability) as one:
-                servers.append(one)
-                one.load("--connections", connections, "--seconds", 1)
-                best = max(
-                    (one.load("--connections", connections, "--seconds", arguments.seconds) for _ in range(3)),
-                    key=lambda figures: figures["records_per_second"])
-                latency = best["latency_ms"]
-                rows.append((durability, connections, f"{best['records_per_second']:,.0f}",
-                             f"{best['records_per_second'] * 480 / 1e6:.0f}", latency["p50"], latency["p99"],
-                             one.peak_memory_mib()))
-    table("PutRecords, 100 records of 480 bytes a call, 4 shards, best of three",
-          ("durability", "connections", "records/s", "payload MB/s", "p50 ms", "p99 ms", "peak memory MiB"), rows)
-    remove(servers)
-
-
-def get(arguments):
-    rows = []
-    with server() as one:
-        one.load("--connections", 4, "--seconds", arguments.seconds)
-        for connections in (1, 4):
-            figures = one.load("--mode", "get", "--connections", connections, "--seconds", arguments.seconds)
-            rows.append((connections, f"{figures['records_per_second']:,.0f}",
-                         f"{figures['records_per_second'] * 480 / 1e6:.0f}",
-                         figures["latency_ms"]["p50"], figures["latency_ms"]["p99"]))
-    table("GetRecords, from the oldest record on, again and again",
-          ("connections", "records/s", "payload MB/s", "p50 ms", "p99 ms"), rows)
-    remove([one])
-
-
-def latency(arguments):
-    rows = []
-    for durability in ("fsync", "os-buffer"):
-        with server(durability) as one:
-            figures = one.load("--mode", "latency", "--seconds", arguments.seconds)
-            puts, ends = figures["latency_ms"], figures["end_to_end_ms"]
-            rows.append((durability, puts["p50"], puts["p99"], ends["p50"], ends["p99"], ends["p999"]))
-        remove([one])
-    table("One record at a time: until its put is answered, and until a polling reader has it, in ms",
-          ("durability", "put p50", "put p99", "read p50", "read p99", "read p999"), rows)
-
-
-def recovery(arguments):
-    rows = []
-    with server() as one:
-        stored = 0
-        while stored < arguments.recovery_gb * 1e9:
-            stored += one.load("--connections", 8, "--seconds", 5, "--record-bytes", 4000)["records"] * 4000
-        one.stop(signal.SIGKILL)
-        rows.append(("after kill -9", f"{stored / 1e9:.1f}", f"{one.start():.2f}", one.peak_memory_mib()))
-        one.stop()
-        rows.append(("after a clean end", f"{stored / 1e9:.1f}", f"{one.start():.2f}", one.peak_memory_mib()))
-    table("From the start of the process to its first answer",
-          ("start", "GB in the log", "seconds", "peak memory MiB"), rows)
-    remove([one])
-
-
-def modules(_):
-    logs = os.environ.get("BAIKONUR_REAL_LOGS", str(REPO / "tests" / "data" / "sample-logs.ndjson.gz"))
-    rows = []
-    for bench in ("modules", "search_and_fluent"):
-        command = ["cargo", "bench", "--locked", "-p", "baikonur-modules", "--bench", bench]
-        printed = subprocess.run(command, cwd=REPO, env={**os.environ, "BAIKONUR_REAL_LOGS": logs},
-                                 check=True, stdout=subprocess.PIPE, text=True).stdout
-        for name, speed in re.findall(r"^(\S.*?)\s+(\d+) MB/s", printed, re.MULTILINE):
-            original = ORIGINALS_MB_PER_SECOND.get(name.split(",")[0])
-            times = f"{int(speed) / original:.0f}" if original else ""
-            rows.append((name, speed, original or "", times))
-    table("Modules: log text a second of one core's time, batches of 500, the network left out",
-          ("module", "MB/s", "original MB/s", "times"), rows)
-
-
-def main():
+def parsed():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, []])
-    parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--recovery-gb", type=float, default=10)
-    arguments = parser.parse_args()
-    build()
-    for part in arguments.parts or PARTS:
-        globals()[part](arguments)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seconds", type=float, help="of one load run")
+    parser.add_argument("--recovery-gb", type=float, help="size of the log that is recovered")
+    parser.add_argument("--peers", help="names with commas between, or none; all that are installed if not given")
+    parser.add_argument("--json", metavar="FILE", help="where to write every figure")
+    parser.add_argument("--binaries", metavar="FOLDER", help="measure these, and build nothing")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parsed()
+    if arguments.binaries:
+        KinesisServer.binaries = Path(arguments.binaries).resolve()
+    else:
+        build()
+    bench = Bench(arguments)
+    names = None if arguments.peers is None else set(arguments.peers.split(",")) - {"none"}
+    unknown = (names or set()) - {peer.name for peer in PEERS}
+    if unknown:
+        sys.exit(f"no peer is named {', '.join(sorted(unknown))}")
+    bench.choose_peers(names, isolate())
+    allow_many_connections()
+    parts = arguments.parts or (QUICK_PARTS if bench.quick else PARTS)
+    try:
+        for part in parts:
+            PARTS[part](bench)
+    finally:
+        bench.folders.remove()
+        bench.report.what_they_could_not()
+        bench.report.print_targets()
+        if arguments.json:
+            bench.report.write_json(arguments.json, {**vars(arguments), "parts": list(parts)})
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ parts=$(cd "$here/../.." && pwd)/.parts
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 VERSITYGW_VERSION=v1.8.0
 OTEL_BUILDER_VERSION=v0.165.0
+FERROKINESIS_VERSION=0.7.0
 
 NEEDED=(python s3 opensearch fluent otel)
-OPTIONAL=(versitygw)
+OPTIONAL=(versitygw kinesalite kinesis-mock ferrokinesis)
 
 declare -A ABOUT=(
     [python]="boto3, the AWS CLI, aws_kinesis_agg and pytest in a virtual environment"
@@ -26,6 +27,9 @@ declare -A ABOUT=(
     [fluent]="the Fluent Forward server of @fluent-org/logger (Node.js)"
     [otel]="OpenTelemetry Collector with the Fluent Forward receiver (Go)"
     [versitygw]="Versity S3 gateway, a second S3 server (optional)"
+    [kinesalite]="kinesalite, for bench/run.py (Node.js, optional)"
+    [kinesis-mock]="kinesis-mock as npm's kinesis-local, for bench/run.py (Node.js, optional)"
+    [ferrokinesis]="ferrokinesis, for bench/run.py (Rust, built here, some minutes; optional)"
 )
 
 say() { printf 'parts: %s\n' "$*"; }
@@ -57,7 +61,8 @@ recipe() {
         s3) echo "$MINIO_VERSION" ;;
         versitygw) echo "$VERSITYGW_VERSION" ;;
         opensearch) java21_home || true; cat "$here/opensearch/pom.xml" "$here"/opensearch/src/main/java/*.java ;;
-        fluent) cat "$here/fluent/package.json" "$here/fluent/package-lock.json" ;;
+        fluent | kinesalite | kinesis-mock) cat "$here/$1/package.json" "$here/$1/package-lock.json" ;;
+        ferrokinesis) echo "$FERROKINESIS_VERSION" ;;
         otel) echo "$OTEL_BUILDER_VERSION"; cat "$here/otel/builder.yaml" ;;
     esac
 }
@@ -93,11 +98,30 @@ install_opensearch() {
     printf '%s' "$home" >"$build/java_home.txt"
 }
 
-install_fluent() {
-    need npm fluent
-    mkdir -p "$parts/fluent"
-    cp "$here/fluent/package.json" "$here/fluent/package-lock.json" "$parts/fluent/"
-    (cd "$parts/fluent" && npm ci --no-audit --no-fund --ignore-scripts)
+npm_install() {
+    need npm "$1"
+    mkdir -p "$parts/$1"
+    cp "$here/$1/package.json" "$here/$1/package-lock.json" "$parts/$1/"
+    (cd "$parts/$1" && npm ci --no-audit --no-fund --ignore-scripts)
+}
+
+install_fluent() { npm_install fluent; }
+
+install_kinesalite() { npm_install kinesalite; }
+
+install_kinesis-mock() { npm_install kinesis-mock; }
+
+# Outside of the checkout: its toolchain file and its profile are not the peer's.
+install_ferrokinesis() {
+    need cargo ferrokinesis
+    local build
+    build=$(mktemp -d)
+    (
+        cd "$build"
+        CARGO_TARGET_DIR="$build/target" cargo install --locked --force \
+            --version "$FERROKINESIS_VERSION" --root "$parts" --no-track ferrokinesis
+    )
+    rm -rf "$build"
 }
 
 install_otel() {
@@ -143,7 +167,7 @@ list() {
     for part in "${NEEDED[@]}" "${OPTIONAL[@]}"; do
         state="not installed"
         is_installed "$part" && state="installed"
-        printf '%-11s %-14s %s\n' "$part" "$state" "${ABOUT[$part]}"
+        printf '%-13s %-14s %s\n' "$part" "$state" "${ABOUT[$part]}"
     done
 }
 

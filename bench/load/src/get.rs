@@ -1,5 +1,4 @@
-//! GetRecords as fast as it goes: each connection reads its share of the shards from the oldest
-//! record to the newest, and starts over.
+//! GetRecords: as fast as it goes, or at the pace of a consumer.
 
 use std::time::Duration;
 
@@ -7,61 +6,88 @@ use baikonur_stream::{Clock, SystemClock};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::bounds::Bounds;
+use crate::caller::{Called, Caller};
 use crate::http::Connection;
 use crate::requests::request;
 use crate::summary::Measured;
 use crate::{Arguments, Failure};
 
+/// How shards are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// `ShardIteratorType`.
+    pub(crate) from: &'static str,
+    /// Stays with a shard when its newest record was read, instead of starting with the next shard.
+    pub(crate) follows: bool,
+    /// From the start of one call to the start of the next, at least.
+    pub(crate) period: Duration,
+}
+
+/// Each connection reads its share of the shards from the oldest record to the newest, and starts over.
 pub(crate) async fn run(arguments: &Arguments) -> Result<Value, Failure> {
-    let clock = SystemClock::new();
     let shards = shards(arguments).await?;
-    let started = clock.monotonic();
-    let end = started + arguments.duration();
+    let bounds = Bounds::new(arguments, SystemClock::new());
+    let reading = Reading { from: "TRIM_HORIZON", follows: false, period: Duration::ZERO };
     let mut connections = JoinSet::new();
     for index in 0..arguments.connections {
         let start = index % shards.len();
-        let own: Vec<String> =
-            shards.iter().skip(start).step_by(arguments.connections.max(1)).cloned().collect();
-        let arguments = arguments.clone();
-        connections.spawn(async move { read(&arguments, &own, clock, end).await });
+        let own = shards.iter().skip(start).step_by(arguments.connections.max(1)).cloned();
+        let connection = Connection::open(&arguments.endpoint).await?;
+        let caller = Caller::new(&arguments.endpoint, connection, bounds.clone());
+        connections.spawn(read(caller, arguments.clone(), own.collect(), reading, bounds.clone()));
     }
     let mut all = Measured::default();
     while let Some(measured) = connections.join_next().await {
-        all.add(measured??);
+        all.add(measured?);
     }
-    Ok(all.summary(clock.monotonic() - started))
+    Ok(all.summary(bounds.elapsed()))
 }
 
-async fn read(
-    arguments: &Arguments,
-    shards: &[String],
-    clock: SystemClock,
-    end: Duration,
-) -> Result<Measured, Failure> {
-    let mut connection = Connection::open(&arguments.endpoint).await?;
-    let mut measured = Measured::default();
+/// Reads shards until the run is over.
+pub(crate) async fn read(
+    mut caller: Caller,
+    arguments: Arguments,
+    shards: Vec<String>,
+    reading: Reading,
+    bounds: Bounds,
+) -> Measured {
     for shard in shards.iter().cycle() {
-        let mut next = Some(iterator(&mut connection, arguments, shard, "TRIM_HORIZON").await?);
-        while let Some(iterator) = next {
-            let before = clock.monotonic();
-            if before >= end {
-                return Ok(measured);
+        let mut next = match iterator(&mut caller, &arguments, shard, reading.from).await {
+            Ok(iterator) => Some(iterator),
+            Err(Called::Over) => break,
+            Err(_) => None,
+        };
+        while let Some(iterator) = &next {
+            let before = bounds.clock.monotonic();
+            // One call in any case: a slow server may take all the time for the iterators.
+            if before >= bounds.end && caller.measured.calls > 0 {
+                return caller.measured;
             }
-            let body = format!("{{\"ShardIterator\":\"{iterator}\"}}");
+            let limit = arguments.limit;
+            let body = format!("{{\"ShardIterator\":\"{iterator}\",\"Limit\":{limit}}}");
             let get = request(&arguments.endpoint, "GetRecords", &body);
-            let answer = connection.call(&get).await?;
-            if answer.status != 200 {
-                return Err(answer.failure("GetRecords").into());
+            match caller.call("GetRecords", &get, before).await {
+                Called::Over => return caller.measured,
+                Called::Failed => continue,
+                Called::Answered => {}
             }
-            measured.took(clock.monotonic() - before);
-            measured.calls += 1;
-            measured.records += count_records(answer.body);
-            measured.bytes += answer.body.len() as u64;
-            let at_tip = memchr::memmem::find(answer.body, b"\"MillisBehindLatest\":0").is_some();
-            next = next_iterator(answer.body).filter(|_| !at_tip);
+            let body = caller.body();
+            let (records, bytes) = (count_records(body), body.len() as u64);
+            let at_tip = memchr::memmem::find(body, b"\"MillisBehindLatest\":0").is_some();
+            next = next_iterator(body).filter(|_| reading.follows || !at_tip);
+            caller.measured.records += records;
+            caller.measured.bytes += bytes;
+            let rest = (before + reading.period).saturating_sub(bounds.clock.monotonic());
+            if !rest.is_zero() {
+                tokio::time::sleep(rest).await;
+            }
+        }
+        if bounds.over() {
+            break;
         }
     }
-    Ok(measured)
+    caller.measured
 }
 
 /// Records of an answer.
@@ -71,36 +97,53 @@ pub(crate) fn count_records(body: &[u8]) -> u64 {
 
 /// The iterator that goes on.
 pub(crate) fn next_iterator(body: &[u8]) -> Option<String> {
-    const NAME: &[u8] = b"\"NextShardIterator\":\"";
-    let from = memchr::memmem::find(body, NAME)? + NAME.len();
+    text_after(body, b"\"NextShardIterator\":\"")
+}
+
+fn text_after(body: &[u8], name: &[u8]) -> Option<String> {
+    let from = memchr::memmem::find(body, name)? + name.len();
     let length = memchr::memchr(b'"', &body[from..])?;
     String::from_utf8(body[from..from + length].to_vec()).ok()
 }
 
-/// An iterator of a shard.
-pub(crate) async fn iterator(
-    connection: &mut Connection,
+/// A request for an iterator of a shard.
+pub(crate) fn iterator_request(arguments: &Arguments, shard: &str, kind: &str) -> Vec<u8> {
+    let body =
+        json!({ "StreamName": arguments.stream, "ShardId": shard, "ShardIteratorType": kind });
+    request(&arguments.endpoint, "GetShardIterator", &body.to_string())
+}
+
+/// The iterator of an answer to it.
+pub(crate) fn iterator_of(body: &[u8]) -> Option<String> {
+    text_after(body, b"\"ShardIterator\":\"")
+}
+
+async fn iterator(
+    caller: &mut Caller,
     arguments: &Arguments,
     shard: &str,
     kind: &str,
-) -> Result<String, Failure> {
-    let body =
-        json!({ "StreamName": arguments.stream, "ShardId": shard, "ShardIteratorType": kind });
-    let get = request(&arguments.endpoint, "GetShardIterator", &body.to_string());
-    let answer = connection.call(&get).await?;
-    let value: Value = serde_json::from_slice(answer.body)?;
-    let iterator = value["ShardIterator"].as_str().map(str::to_owned);
-    iterator.ok_or_else(|| answer.failure("GetShardIterator").into())
+) -> Result<String, Called> {
+    let get = iterator_request(arguments, shard, kind);
+    match caller.attempt("GetShardIterator", &get).await {
+        Called::Answered => iterator_of(caller.body()).ok_or(Called::Failed),
+        other => Err(other),
+    }
 }
 
 /// The shards of the stream.
 pub(crate) async fn shards(arguments: &Arguments) -> Result<Vec<String>, Failure> {
     let mut connection = Connection::open(&arguments.endpoint).await?;
-    let body = json!({ "StreamName": arguments.stream }).to_string();
-    let list = request(&arguments.endpoint, "ListShards", &body);
-    let answer = connection.call(&list).await?;
-    let value: Value = serde_json::from_slice(answer.body)?;
-    let shards = value["Shards"].as_array().filter(|shards| !shards.is_empty());
-    let shards = shards.ok_or_else(|| answer.failure("ListShards"))?;
-    Ok(shards.iter().filter_map(|shard| shard["ShardId"].as_str().map(str::to_owned)).collect())
+    let mut shards = Vec::new();
+    let mut body = json!({ "StreamName": arguments.stream });
+    loop {
+        let list = request(&arguments.endpoint, "ListShards", &body.to_string());
+        connection.call(&list).await?;
+        let answer: Value = serde_json::from_slice(connection.body())?;
+        let page = answer["Shards"].as_array().filter(|page| !page.is_empty());
+        let page = page.ok_or_else(|| connection.failure("ListShards"))?;
+        shards.extend(page.iter().filter_map(|shard| shard["ShardId"].as_str()).map(str::to_owned));
+        let Some(token) = answer["NextToken"].as_str() else { return Ok(shards) };
+        body = json!({ "NextToken": token });
+    }
 }

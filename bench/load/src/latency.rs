@@ -3,14 +3,14 @@
 use baikonur_stream::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use crate::get::{count_records, iterator, next_iterator, shards};
+use crate::bounds::Bounds;
+use crate::get::{count_records, iterator_of, iterator_request, next_iterator, shards};
 use crate::http::Connection;
 use crate::requests::request;
 use crate::summary::{Measured, percentiles};
 use crate::{Arguments, Failure};
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<Value, Failure> {
-    let clock = SystemClock::new();
     let mut writer = Connection::open(&arguments.endpoint).await?;
     let mut reader = Connection::open(&arguments.endpoint).await?;
     let data = base64_simd::STANDARD.encode_to_string(vec![b'x'; arguments.record_bytes]);
@@ -20,34 +20,35 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Value, Failure> {
     });
     let put = request(&arguments.endpoint, "PutRecord", &body.to_string());
     let shard = shards(arguments).await?.swap_remove(0);
-    let mut place = iterator(&mut reader, arguments, &shard, "LATEST").await?;
+    reader.call(&iterator_request(arguments, &shard, "LATEST")).await?;
+    let place = iterator_of(reader.body());
+    let mut place = place.ok_or_else(|| reader.failure("GetShardIterator"))?;
     let (mut puts, mut arrivals) = (Measured::default(), Vec::new());
-    let started = clock.monotonic();
-    let end = started + arguments.duration();
-    while clock.monotonic() < end {
-        let before = clock.monotonic();
-        let answer = writer.call(&put).await?;
-        if answer.status != 200 {
-            return Err(answer.failure("PutRecord").into());
+    let bounds = Bounds::new(arguments, SystemClock::new());
+    while !bounds.over() {
+        let before = bounds.clock.monotonic();
+        let status = bounds.within(writer.call(&put)).await.ok_or("the put takes too long")??;
+        if status != 200 {
+            return Err(writer.failure("PutRecord").into());
         }
-        puts.took(clock.monotonic() - before);
+        puts.took(bounds.clock.monotonic() - before);
         puts.calls += 1;
         puts.records += 1;
         puts.bytes += put.len() as u64;
         loop {
             let body = format!("{{\"ShardIterator\":\"{place}\"}}");
             let get = request(&arguments.endpoint, "GetRecords", &body);
-            let answer = reader.call(&get).await?;
-            let next = next_iterator(answer.body);
-            place = next.ok_or_else(|| answer.failure("GetRecords"))?;
-            if count_records(answer.body) > 0 {
+            bounds.within(reader.call(&get)).await.ok_or("the record does not arrive")??;
+            let next = next_iterator(reader.body());
+            place = next.ok_or_else(|| reader.failure("GetRecords"))?;
+            if count_records(reader.body()) > 0 {
                 break;
             }
         }
-        let took = clock.monotonic() - before;
+        let took = bounds.clock.monotonic() - before;
         arrivals.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
     }
-    let mut summary = puts.summary(clock.monotonic() - started);
+    let mut summary = puts.summary(bounds.elapsed());
     summary["end_to_end_ms"] = percentiles(&mut arrivals);
     Ok(summary)
 }

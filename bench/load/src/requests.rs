@@ -17,38 +17,55 @@ pub(crate) fn request(host: &str, operation: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Different PutRecords requests that a connection sends in turn.
-const REQUESTS: usize = 16;
+/// What all prepared requests may take together, about.
+const PREPARED_BYTES: usize = 128 * 1024 * 1024;
+/// Different requests to send in turn: not so few that everything stays in the processor's cache.
+const REQUESTS_MIN: usize = 8;
+/// More of them would only take longer to prepare.
+const REQUESTS_MAX: usize = 512;
 
-/// PutRecords requests of a connection. Partition keys are all different.
-pub(crate) fn put_requests(arguments: &Arguments, connection: usize) -> io::Result<Vec<Vec<u8>>> {
+/// A record to put: its partition key and its payload.
+pub(crate) type Entry = (String, Vec<u8>);
+
+/// The records of the requests that a run sends, request by request.
+pub(crate) fn put_records(arguments: &Arguments) -> io::Result<Vec<Vec<Entry>>> {
     let lines = match &arguments.lines {
         Some(path) => fs::read(path)?.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect(),
         None => Vec::new(),
     };
     let lines: Vec<Vec<u8>> = lines.into_iter().filter(|line| !line.is_empty()).collect();
-    let mut next = connection * REQUESTS * arguments.records;
+    let request_bytes = (arguments.records * arguments.record_bytes * 4 / 3).max(1);
+    let requests = (PREPARED_BYTES / request_bytes).clamp(REQUESTS_MIN, REQUESTS_MAX);
+    let mut next = 0;
     let mut record = || {
         let line = match lines.len() {
             0 => made_up_line(next, arguments.record_bytes),
             count => lines[next % count].clone(),
         };
         next += 1;
-        let data = base64_simd::STANDARD.encode_to_string(line);
-        format!("{{\"Data\":\"{data}\",\"PartitionKey\":\"key-{next:08}\"}}")
+        (format!("key-{next:08}"), line)
     };
-    let mut body = || {
-        let records: Vec<String> = (0..arguments.records).map(|_| record()).collect();
-        format!("{{\"StreamName\":\"{}\",\"Records\":[{}]}}", arguments.stream, records.join(","))
-    };
-    Ok((0..REQUESTS).map(|_| request(&arguments.endpoint, "PutRecords", &body())).collect())
+    Ok((0..requests).map(|_| (0..arguments.records).map(|_| record()).collect()).collect())
 }
 
-/// A log line of the usual kind.
+/// PutRecords requests that the connections of a run send in turn. Partition keys are all different.
+pub(crate) fn put_requests(arguments: &Arguments) -> io::Result<Vec<Vec<u8>>> {
+    let entry = |(key, line): &Entry| {
+        let data = base64_simd::STANDARD.encode_to_string(line);
+        format!("{{\"Data\":\"{data}\",\"PartitionKey\":\"{key}\"}}")
+    };
+    let whole = |records: Vec<Entry>| {
+        let entries: Vec<String> = records.iter().map(entry).collect();
+        let (stream, entries) = (&arguments.stream, entries.join(","));
+        let body = format!("{{\"StreamName\":\"{stream}\",\"Records\":[{entries}]}}");
+        request(&arguments.endpoint, "PutRecords", &body)
+    };
+    Ok(put_records(arguments)?.into_iter().map(whole).collect())
+}
+
+/// A log line of the usual kind, of this length (shorter ones than its fixed part are not possible).
 fn made_up_line(number: usize, bytes: usize) -> Vec<u8> {
-    let mut line = format!(
-        "{{\"log_type\":\"load\",\"log_id\":\"{number:010}\",\"time\":\"2024-01-01T00:00:00.000Z\",\"text\":\""
-    );
+    let mut line = format!("{{\"log_type\":\"load\",\"log_id\":\"{number:010}\",\"text\":\"");
     let mut state = number as u64;
     while line.len() + 2 < bytes {
         state =
@@ -56,4 +73,16 @@ fn made_up_line(number: usize, bytes: usize) -> Vec<u8> {
         line.push(char::from(b"abcdefghijklmnopqrstuvwxyz      "[(state >> 59) as usize]));
     }
     (line + "\"}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::made_up_line;
+
+    #[test]
+    fn made_up_lines_have_the_length_asked_for() {
+        for bytes in [100, 480, 1_048_576] {
+            assert_eq!(made_up_line(123, bytes).len(), bytes);
+        }
+    }
 }
