@@ -152,15 +152,15 @@ impl Constrained for TextList {
                         violations.add(value(), path, rule);
                     }
                 }
-                Rule::Each(Rule::OneOf(words)) => {
-                    if self.texts.iter().any(|text| !words.contains(&text.as_str())) {
-                        let words = words.join(", ");
-                        let rule = format!(
-                            "Member must satisfy constraint: [Member must satisfy enum value set: \
-                             [{words}]]"
-                        );
-                        violations.add(value(), path, rule);
-                    }
+                Rule::Each(Rule::OneOf(words))
+                    if self.texts.iter().any(|text| !words.contains(&text.as_str())) =>
+                {
+                    let words = words.join(", ");
+                    let rule = format!(
+                        "Member must satisfy constraint: [Member must satisfy enum value set: \
+                         [{words}]]"
+                    );
+                    violations.add(value(), path, rule);
                 }
                 _ => {}
             }

@@ -63,7 +63,7 @@ pub(super) fn describe(config: &Config) -> String {
             "stream {} ({} shard{plural}, {} h)\n",
             stream.name,
             stream.shards,
-            stream.retention.hours()
+            stream.properties.retention.hours()
         ));
         for module in config.modules.iter().filter(|module| module.source == stream.name) {
             let whitelist = &module.intake.log_type_field_whitelist;

@@ -10,7 +10,8 @@ mod server;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use baikonur_stream::{RetentionHours, StreamName};
+use baikonur_modules::settings::keys_of;
+use baikonur_stream::{RetentionHours, StreamMode, StreamName, StreamProperties};
 use serde::Deserialize;
 
 use mistake::Mistake;
@@ -36,7 +37,7 @@ pub(crate) struct Config {
 pub(crate) struct StreamConfig {
     pub(crate) name: StreamName,
     pub(crate) shards: u32,
-    pub(crate) retention: RetentionHours,
+    pub(crate) properties: StreamProperties,
 }
 
 /// What goes before the file: flags first, then the environment.
@@ -67,11 +68,19 @@ impl Overrides {
 struct StreamKeys {
     shards: u32,
     retention_hours: u32,
+    mode: StreamMode,
+    max_record_size_in_kib: u32,
 }
 
 impl Default for StreamKeys {
     fn default() -> Self {
-        Self { shards: 1, retention_hours: RetentionHours::MIN.hours() }
+        let StreamProperties { retention, mode, record_kib_max, .. } = StreamProperties::default();
+        Self {
+            shards: 1,
+            retention_hours: retention.hours(),
+            mode,
+            max_record_size_in_kib: record_kib_max,
+        }
     }
 }
 
@@ -132,9 +141,10 @@ fn read_stream(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Option<
             None
         }
     };
-    let keys: Option<StreamKeys> = section.take(&["shards", "retention_hours"], mistakes);
-    section.refuse_the_rest(&["shards", "retention_hours"], mistakes);
-    let StreamKeys { shards, retention_hours } = keys?;
+    let known = keys_of::<StreamKeys>();
+    let keys: Option<StreamKeys> = section.take(known, mistakes);
+    section.refuse_the_rest(known, mistakes);
+    let StreamKeys { shards, retention_hours, mode, max_record_size_in_kib } = keys?;
     if shards == 0 {
         mistakes.push(section.mistake("shards is 0: a stream has at least one"));
     }
@@ -144,7 +154,20 @@ fn read_stream(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Option<
         let what = format!("retention_hours is {retention_hours}: it can be {min} to {max}");
         mistakes.push(section.mistake(what));
     }
-    Some(StreamConfig { name: name?, shards, retention: retention? })
+    let kib = StreamProperties::RECORD_KIB;
+    if !kib.contains(&max_record_size_in_kib) {
+        let (min, max) = (kib.start(), kib.end());
+        let what =
+            format!("max_record_size_in_kib is {max_record_size_in_kib}: it can be {min} to {max}");
+        mistakes.push(section.mistake(what));
+    }
+    let properties = StreamProperties {
+        retention: retention?,
+        mode,
+        record_kib_max: max_record_size_in_kib,
+        ..StreamProperties::default()
+    };
+    Some(StreamConfig { name: name?, shards, properties })
 }
 
 #[cfg(test)]

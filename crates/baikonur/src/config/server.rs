@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use baikonur_api::{Credentials, ServerSettings, Tls};
+use baikonur_api::{Credentials, Limits, ServerSettings, Tls};
 use baikonur_engine::Durability;
 use baikonur_modules::settings::keys_of;
 use serde::Deserialize;
@@ -38,6 +38,7 @@ struct ServerKeys {
     tls_host: Option<String>,
     durability: DurabilityKey,
     drain_seconds: u64,
+    limits: LimitsKey,
     credentials_file: Option<PathBuf>,
 }
 
@@ -56,6 +57,7 @@ impl Default for ServerKeys {
             tls_host: None,
             durability: DurabilityKey::Fsync,
             drain_seconds: 30,
+            limits: LimitsKey::Calls,
             credentials_file: None,
         }
     }
@@ -79,6 +81,13 @@ enum TlsKey {
     Off,
     Generated,
     Files,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum LimitsKey {
+    Calls,
+    Aws,
 }
 
 /// Where a generated certificate lies, below the data directory.
@@ -112,6 +121,10 @@ pub(super) fn read(
         region: keys.region,
         account: keys.account,
         credentials,
+        limits: match keys.limits {
+            LimitsKey::Calls => Limits::Calls,
+            LimitsKey::Aws => Limits::Aws,
+        },
         ..ServerSettings::default()
     };
     if let Err(error) = api.check() {

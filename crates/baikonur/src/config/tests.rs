@@ -26,6 +26,20 @@ destination = "file://${data}/archive"
 "#;
 
 #[test]
+fn a_stream_is_configured_as_the_api_knows_it() {
+    let config = read(
+        "[server]\nlimits = \"aws\"\n[streams.s]\nmode = \"ON_DEMAND\"\nmax_record_size_in_kib = 2048",
+    )
+    .unwrap();
+    let properties = &config.streams[0].properties;
+    assert_eq!(properties.mode, baikonur_stream::StreamMode::OnDemand);
+    assert_eq!(properties.record_kib_max, 2048);
+    assert_eq!(config.server.api.limits, baikonur_api::Limits::Aws);
+    let mistakes = read("[streams.s]\nmax_record_size_in_kib = 1").unwrap_err().to_string();
+    assert!(mistakes.contains("it can be 1024 to 10240"), "{mistakes}");
+}
+
+#[test]
 fn the_built_in_pipeline_is_the_routing_pattern() {
     let config = read(DEFAULT).unwrap();
     let streams: Vec<_> = config.streams.iter().map(|stream| stream.name.as_str()).collect();
@@ -62,7 +76,7 @@ fn all_parts_of_a_module_stand_side_by_side() {
         index_name_prefix = "logs"
     "#;
     let config = read(text).unwrap();
-    assert_eq!((config.streams[0].shards, config.streams[0].retention.hours()), (3, 48));
+    assert_eq!((config.streams[0].shards, config.streams[0].properties.retention.hours()), (3, 48));
     let module = &config.modules[0];
     assert_eq!((module.name.as_str(), module.enabled), ("index", false));
     assert_eq!(module.mapping.batch_size, 10);

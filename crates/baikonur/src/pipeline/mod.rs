@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use baikonur_api::{Certificates, Server, Streams};
-use baikonur_engine::{Engine, EngineSettings};
+use baikonur_api::{Certificates, Limits, Server, Streams};
+use baikonur_engine::{Engine, EngineSettings, Throughput};
 use baikonur_stream::{
-    Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, StreamProperties,
-    SystemClock, Write,
+    Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, SystemClock,
+    Write,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
@@ -52,6 +52,10 @@ impl Pipeline {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let settings = EngineSettings {
             durability: config.server.durability,
+            throughput: match config.server.api.limits {
+                Limits::Calls => Throughput::Unlimited,
+                Limits::Aws => Throughput::Aws,
+            },
             ..EngineSettings::new(&config.server.data)
         };
         let opening = {
@@ -118,10 +122,7 @@ impl Pipeline {
             let request = CreateStream {
                 name: stream.name.clone(),
                 shard_count: stream.shards,
-                properties: StreamProperties {
-                    retention: stream.retention,
-                    ..StreamProperties::default()
-                },
+                properties: stream.properties.clone(),
             };
             match self.streams.administer.create_stream(request).await {
                 Ok(()) => info!(stream = %stream.name, shards = stream.shards, "stream made"),
@@ -145,8 +146,9 @@ impl Pipeline {
         if open != asked.shards as usize {
             warn!(stream = %name, open, configured = asked.shards, "the stream exists with another number of shards and is left as it is");
         }
-        if found.properties.retention != asked.retention {
-            warn!(stream = %name, hours = found.properties.retention.hours(), configured = asked.retention.hours(), "the stream exists with another retention period and is left as it is");
+        let (found, asked) = (found.properties.retention, asked.properties.retention);
+        if found != asked {
+            warn!(stream = %name, hours = found.hours(), configured = asked.hours(), "the stream exists with another retention period and is left as it is");
         }
         Ok(())
     }
