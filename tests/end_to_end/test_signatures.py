@@ -20,6 +20,7 @@ from parts.process import part
 
 OWNER = Credentials("AKIDOWNER", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 GUEST = Credentials("ASIAGUEST", "guests/secret+1=", "IQoJb3JpZ2luX2VjE==/+token")
+STRANGER = Credentials("AKIDSTRANGER", "of/another/account")
 REGION = "us-east-1"
 FILE = f"""# As `aws configure` writes it.
 [default]
@@ -30,6 +31,10 @@ aws_secret_access_key = {OWNER.secret_key}
 aws_access_key_id = {GUEST.access_key}
 aws_secret_access_key = {GUEST.secret_key}
 aws_session_token = {GUEST.token}
+
+[stranger]
+aws_access_key_id = {STRANGER.access_key}
+aws_secret_access_key = {STRANGER.secret_key}
 aws_account_id = 222222222222
 """
 
@@ -43,9 +48,9 @@ def server(tmp_path_factory):
         yield running
 
 
-def client(server, credentials):
+def client(server, credentials, region=REGION):
     return boto3.client(
-        "kinesis", endpoint_url=server.endpoint, region_name=REGION,
+        "kinesis", endpoint_url=server.endpoint, region_name=region,
         aws_access_key_id=credentials.access_key, aws_secret_access_key=credentials.secret_key,
         aws_session_token=credentials.token, config=Config(retries={"total_max_attempts": 1}),
     )
@@ -77,6 +82,43 @@ def test_the_right_key_works(server, credentials):
     )["ShardIterator"]
     records = kinesis.get_records(ShardIterator=iterator)["Records"]
     assert records[0]["Data"] == data
+
+
+def test_accounts_and_regions_do_not_see_each_other(server):
+    """The same name, four streams: by account and by region, each with its own records, ARN, tags and limits."""
+    homes = [
+        (OWNER, "us-east-1", "000000000000"), (OWNER, "eu-west-1", "000000000000"),
+        (STRANGER, "us-east-1", "222222222222"), (STRANGER, "eu-west-1", "222222222222"),
+    ]
+    clients = [client(server, credentials, region) for credentials, region, _ in homes]
+    for kinesis in clients[1:]:
+        assert kinesis.list_streams()["StreamNames"] == []
+        with pytest.raises(kinesis.exceptions.ResourceNotFoundException):
+            kinesis.put_record(StreamName="logs", Data=b"", PartitionKey="a")
+        kinesis.create_stream(StreamName="logs", ShardCount=1)
+    iterators = []
+    for kinesis, (_, region, account) in zip(clients, homes):
+        arn = f"arn:aws:kinesis:{region}:{account}:stream/logs"
+        assert kinesis.describe_stream_summary(StreamName="logs")["StreamDescriptionSummary"]["StreamARN"] == arn
+        assert kinesis.describe_limits()["OpenShardCount"] == 1
+        kinesis.tag_resource(ResourceARN=arn, Tags={"home": f"{region}:{account}"})
+        put = kinesis.put_record(StreamARN=arn, Data=arn.encode(), PartitionKey="a")
+        iterators.append(kinesis.get_shard_iterator(
+            StreamName="logs", ShardId=put["ShardId"], ShardIteratorType="AT_SEQUENCE_NUMBER",
+            StartingSequenceNumber=put["SequenceNumber"])["ShardIterator"])
+    for place, (kinesis, (_, region, account)) in enumerate(zip(clients, homes)):
+        arn = f"arn:aws:kinesis:{region}:{account}:stream/logs"
+        assert kinesis.list_tags_for_resource(ResourceARN=arn)["Tags"] == [{"Key": "home", "Value": f"{region}:{account}"}]
+        records = kinesis.get_records(ShardIterator=iterators[place])["Records"]
+        assert [record["Data"] for record in records] == [arn.encode()]
+        for other in (place + 1) % 4, (place + 2) % 4:
+            assert refused(lambda: kinesis.get_records(ShardIterator=iterators[other]))[0] == "InvalidArgumentException"
+            _, other_region, other_account = homes[other]
+            foreign = f"arn:aws:kinesis:{other_region}:{other_account}:stream/logs"
+            assert refused(lambda: kinesis.describe_stream(StreamARN=foreign))[0] == "ResourceNotFoundException"
+    for kinesis in clients[1:]:
+        kinesis.delete_stream(StreamName="logs")
+    assert clients[0].list_streams()["StreamNames"] == ["logs"]
 
 
 def test_a_wrong_secret_is_refused(server):

@@ -32,11 +32,19 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Its URL, without a slash at the end.
+    pub(crate) fn url(&self) -> String {
+        self.endpoint.as_str().trim_end_matches('/').to_owned()
+    }
+
     /// A client of it.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        // Without TLS nobody needs it, also where it stands in the environment for other programs.
-        let ca_file = self.ca_file.as_deref().filter(|_| self.endpoint.scheme() == "https");
-        Client::new(self.endpoint.clone(), ca_file, signer_of_environment()?)
+        Client::new(self.endpoint.clone(), self.ca_file(), signer_of_environment()?)
+    }
+
+    /// Without TLS nobody needs it, also where it stands in the environment for other programs.
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.ca_file.as_deref().filter(|_| self.endpoint.scheme() == "https")
     }
 }
 

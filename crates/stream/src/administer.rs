@@ -269,9 +269,13 @@ pub enum AdministerError {
     /// There is no policy that could be removed.
     #[error("there is no policy")]
     NoPolicy,
-    /// The store cannot take the change now.
+    /// The store cannot take the change now; the same change may succeed later.
     #[error("the store cannot be changed: {0}")]
     Unavailable(String),
+    /// The service that keeps the streams refuses the change for a reason of its own, told in its
+    /// words; the same change will fail again.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Streams as their owner sees them. A success is durable.

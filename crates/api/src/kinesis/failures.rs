@@ -194,7 +194,9 @@ impl Home {
                 "Request is invalid. Stream {stream} under account {account} is in Provisioned mode."
             )),
             // Operations on tags say which resource it is.
-            AdministerError::TooManyTags => ApiError::invalid_argument(error.to_string()),
+            AdministerError::TooManyTags | AdministerError::Refused(_) => {
+                ApiError::invalid_argument(error.to_string())
+            }
             AdministerError::ConsumerNotFound { consumer, .. } => {
                 ApiError::not_found(format!("Consumer {consumer}, account {account} not found."))
             }

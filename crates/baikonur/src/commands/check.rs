@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use crate::autoscale;
 use crate::config::{Config, DEFAULT, Mistakes, Overrides};
 
 /// Explain every mistake in a configuration, with its line.
@@ -38,6 +39,9 @@ impl Check {
         };
         match read {
             Ok(config) => {
+                if let Some(file) = &config.server.autoscale {
+                    autoscale::load(file, config.server.autoscale_rule)?;
+                }
                 print!("{}", describe(&config));
                 Ok(ExitCode::SUCCESS)
             }

@@ -1,4 +1,4 @@
-//! `[server]`: where the API listens, where data lies, how durable it is, whom it serves.
+//! `[server]`: where the API listens, where data lies, how durable it is, whom it serves, what scales.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::time::Duration;
 use baikonur_api::{Credentials, Limits, ServerSettings, Tls};
 use baikonur_engine::Durability;
 use baikonur_modules::settings::keys_of;
+use baikonur_scaling::autoscale::PercentRule;
 use serde::Deserialize;
 
 use super::Overrides;
@@ -23,6 +24,10 @@ pub(crate) struct ServerConfig {
     pub(crate) durability: Durability,
     /// How long a stop may take to close what is held.
     pub(crate) drain: Duration,
+    /// The configuration of the autoscaling monitor.
+    pub(crate) autoscale: Option<PathBuf>,
+    /// How it reads percentages.
+    pub(crate) autoscale_rule: PercentRule,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,6 +43,8 @@ struct ServerKeys {
     tls_host: Option<String>,
     durability: DurabilityKey,
     drain_seconds: u64,
+    autoscale: Option<PathBuf>,
+    autoscale_compat: bool,
     limits: LimitsKey,
     credentials_file: Option<PathBuf>,
 }
@@ -57,6 +64,8 @@ impl Default for ServerKeys {
             tls_host: None,
             durability: DurabilityKey::Fsync,
             drain_seconds: 30,
+            autoscale: None,
+            autoscale_compat: false,
             limits: LimitsKey::Calls,
             credentials_file: None,
         }
@@ -150,6 +159,11 @@ pub(super) fn read(
             DurabilityKey::OsBuffer => Durability::OsBuffer,
         },
         drain: Duration::from_secs(keys.drain_seconds),
+        autoscale: keys.autoscale,
+        autoscale_rule: match keys.autoscale_compat {
+            true => PercentRule::Legacy,
+            false => PercentRule::Plain,
+        },
     })
 }
 

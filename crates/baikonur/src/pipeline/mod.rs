@@ -2,6 +2,7 @@
 
 mod modules;
 mod pages;
+mod scaling;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use baikonur_api::{Certificates, Limits, Server, Streams};
 use baikonur_engine::{Engine, EngineSettings, Throughput};
+use baikonur_scaling::autoscale::Monitor;
 use baikonur_stream::{
     Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, SystemClock,
     Write,
@@ -42,6 +44,7 @@ pub(crate) struct Pipeline {
     server: Server,
     authority: Option<PathBuf>,
     metrics: PrometheusHandle,
+    monitors: Vec<Monitor>,
 }
 
 impl Pipeline {
@@ -97,7 +100,8 @@ impl Pipeline {
             progress: Arc::new(engine.clone()),
             clock,
         };
-        let pipeline = Self { config, engine, streams, server, authority, metrics };
+        let monitors = scaling::configured_monitors(&config.server, &streams).await?;
+        let pipeline = Self { config, engine, streams, server, authority, metrics, monitors };
         pipeline.make_streams().await?;
         Ok(pipeline)
     }
@@ -156,9 +160,10 @@ impl Pipeline {
     /// Runs until `stop` is done, then answers what is under way, writes what is held, stores every position, and
     /// closes the streams. True when all of that was done within the time for draining.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { config, engine, streams, server, authority: _, metrics } = self;
+        let Self { config, engine, streams, server, authority: _, metrics, monitors } = self;
         let (drain, draining) = watch::channel(false);
         let mut mappings = start_mappings(&config, &streams, &draining)?;
+        let mut scaling = scaling::start(monitors, &streams, &draining);
         let StreamStore { read, write, administer, progress: _, clock } = streams;
         let streams = Streams { read, write, administer, clock };
         let upkeep = tokio::spawn({
@@ -185,6 +190,7 @@ impl Pipeline {
                 }
             }
             let _ = serving.await;
+            while scaling.join_next().await.is_some() {}
         })
         .await
         .is_ok();
@@ -195,6 +201,7 @@ impl Pipeline {
             );
             mappings.shutdown().await;
         }
+        scaling.shutdown().await;
         upkeep.abort();
         engine.close().await;
         info!("stopped");

@@ -5,4 +5,5 @@
 mod check;
 mod explain;
 mod running;
+mod streams;
 mod up;

@@ -140,6 +140,8 @@ fn put_and_tail_speak_tls_to_a_server_with_a_generated_certificate() {
     assert_eq!(printed(path, &put, line.as_bytes()), "");
     let tail = ["tail", "router", "--from", "trim-horizon", "--no-follow", "--endpoint", &endpoint];
     assert_eq!(printed(path, &[&tail[..], &["--ca-file", authority]].concat(), b""), line);
+    let streams = ["streams", "ls", "--endpoint", &endpoint, "--ca-file", authority];
+    assert!(printed(path, &streams, b"").contains("router\n"));
     for (words, expected) in [
         (&[][..], "is not trusted: "),
         (&["--ca-file", "missing.pem"][..], "cannot read missing.pem"),

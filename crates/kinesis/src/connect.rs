@@ -1,0 +1,91 @@
+//! Where to call, and as whom: region and credentials as every Amazon SDK finds them.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_kinesis::config::Credentials;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use reqwest::Certificate;
+
+/// The region of ARNs and signatures where nobody names one, as the embedded server has it.
+const DEFAULT_REGION: &str = "us-east-1";
+/// How an embedded server is greeted by those who have no credentials: it may not ask for any.
+const NOBODY: &str = "local";
+
+/// Settings for calls; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub(crate) sdk: SdkConfig,
+    /// Instead of Amazon.
+    pub(crate) endpoint: Option<String>,
+    /// What the endpoint may be trusted by, instead of this machine's certificates.
+    pub(crate) trusted: Vec<Certificate>,
+}
+
+/// Why certificates cannot be trusted by.
+#[derive(Debug, thiserror::Error)]
+#[error("there are no certificates in PEM")]
+pub struct NoCertificates;
+
+impl Connection {
+    /// Amazon: region and credentials from these words, the environment, the profile or the role
+    /// of the container or instance.
+    pub async fn to_amazon(region: Option<String>, profile: Option<String>) -> Self {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region));
+        }
+        if let Some(profile) = profile {
+            loader = loader.profile_name(profile);
+        }
+        Self { sdk: loader.load().await, endpoint: None, trusted: Vec::new() }
+    }
+
+    /// An endpoint that speaks the API, such as `http://127.0.0.1:4567`. Credentials come from the
+    /// environment's variables; without them requests are signed as nobody. `trusted` are
+    /// certificates in PEM that the endpoint may be trusted by, instead of this machine's.
+    ///
+    /// # Errors
+    /// There are none in `trusted`.
+    pub async fn to_endpoint(
+        endpoint: String,
+        region: Option<String>,
+        trusted: Option<Vec<u8>>,
+    ) -> Result<Self, NoCertificates> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let region = region
+            .or_else(|| variable("AWS_REGION"))
+            .or_else(|| variable("AWS_DEFAULT_REGION"))
+            .unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        let (key, secret) = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"))
+        {
+            (Some(key), Some(secret)) => (key, secret),
+            _ => (NOBODY.to_owned(), NOBODY.to_owned()),
+        };
+        let token = variable("AWS_SESSION_TOKEN");
+        let credentials = Credentials::new(key, secret, token, None, "baikonur");
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(region))
+            .credentials_provider(credentials);
+        let mut certificates = Vec::new();
+        if let Some(pem) = trusted {
+            certificates = Certificate::from_pem_bundle(&pem).map_err(|_| NoCertificates)?;
+            if certificates.is_empty() {
+                return Err(NoCertificates);
+            }
+            let store = TrustStore::empty().with_pem_certificate(pem);
+            let context = TlsContext::builder().with_trust_store(store).build();
+            let client = Builder::new()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(context.map_err(|_| NoCertificates)?);
+            loader = loader.http_client(client.build_https());
+        }
+        Ok(Self { sdk: loader.load().await, endpoint: Some(endpoint), trusted: certificates })
+    }
+
+    /// The same, in another region.
+    pub fn in_region(&self, region: &str) -> Self {
+        let sdk = self.sdk.to_builder().region(Region::new(region.to_owned())).build();
+        Self { sdk, endpoint: self.endpoint.clone(), trusted: self.trusted.clone() }
+    }
+}

@@ -1,0 +1,18 @@
+//! Amazon Kinesis, or any endpoint that speaks its API, behind the contracts of `stream`; and what
+//! stands beside it on Amazon: sums in CloudWatch, topics in SNS.
+
+mod administer;
+mod change;
+mod cloud_watch;
+mod connect;
+mod counters;
+mod describe;
+mod refusal;
+#[cfg(test)]
+mod scripted;
+mod topics;
+
+pub use administer::AmazonKinesis;
+pub use cloud_watch::{CloudWatch, Flow, FlowSum};
+pub use connect::{Connection, NoCertificates};
+pub use topics::Topics;
