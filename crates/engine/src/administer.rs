@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use baikonur_stream::{
-    AdministerError, BillingCommitment, ConsumerOrStream, CreateStream, RecordDistribution,
-    RegisteredConsumer, StreamChange, StreamMode, StreamName, StreamOwner, StreamProperties,
-    TAGS_MAX, Tags, Timestamp,
+    AdministerError, BillingCommitment, ConsumerOrStream, CreateStream, EncryptionPeriod,
+    RecordDistribution, RegisteredConsumer, StreamChange, StreamMode, StreamName, StreamOwner,
+    StreamProperties, TAGS_MAX, Tags, Timestamp,
 };
 
 use crate::catalog::{Catalog, StoredStream};
@@ -40,17 +40,17 @@ pub(crate) fn changed(
             if has_consumers && !with_consumers {
                 return Err(AdministerError::HasConsumers(name));
             }
-            changed.streams.remove(&name);
+            changed.delete(&name);
         }
         Change::Stream(name, change) => {
             let stream = present(catalog, &name)?;
             let committed = catalog.commitments.get(&name.owner());
             let committed = committed.is_some_and(|c| c.started.is_some() && c.ended.is_none());
             let subject = Subject { name: &name, stream, now, committed };
-            let (stream, created) = subject.after(change)?;
+            let stream = subject.after(change)?;
             let more = stream.open_shards().saturating_sub(subject.stream.open_shards());
             admit_shards(catalog, more as u32, shard_limit)?;
-            changed.replace(name, stream, created);
+            changed.streams.insert(name, Arc::new(stream));
         }
         Change::Commit(owner, commitment) => {
             changed.commitments.insert(owner, commitment);
@@ -104,8 +104,8 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The stream after a change, and the second in which it got new shards.
-    fn after(&self, change: StreamChange) -> Result<(StoredStream, Option<u64>), AdministerError> {
+    /// The stream after a change.
+    fn after(&self, change: StreamChange) -> Result<StoredStream, AdministerError> {
         let properties = &self.stream.properties;
         let changed = match change {
             StreamChange::Reshard(step) => {
@@ -161,7 +161,7 @@ impl Subject<'_> {
                 }
                 self.with(|p| p.distribution = distribution)
             }
-            StreamChange::EncryptionKey(key) => self.with(|p| p.encryption_key = key),
+            StreamChange::EncryptionKey(key) => self.encrypt(key),
             StreamChange::EnableMetrics(metrics) => {
                 self.with(|p| p.shard_level_metrics.extend(&metrics))
             }
@@ -180,7 +180,7 @@ impl Subject<'_> {
                 StoredStream { consumers: consumers.into(), ..self.stream.clone() }
             }
         };
-        Ok((changed, None))
+        Ok(changed)
     }
 
     fn must_be(&self, mode: StreamMode) -> Result<(), AdministerError> {
@@ -198,7 +198,7 @@ impl Subject<'_> {
     fn reshard(
         &self,
         work: impl FnOnce(&mut Resharding<'_>) -> Result<(), AdministerError>,
-    ) -> Result<(StoredStream, Option<u64>), AdministerError> {
+    ) -> Result<StoredStream, AdministerError> {
         let mut resharding = Resharding::new(self.name, self.stream, self.now.seconds());
         work(&mut resharding)?;
         Ok(resharding.done(self.stream))
@@ -212,11 +212,7 @@ impl Subject<'_> {
 
     /// The stream in a mode, with at least as many shards as the throughput takes that it is to be
     /// ready for, at 1 MiB/s each.
-    fn warm(
-        &self,
-        mode: StreamMode,
-        mibps: Option<u32>,
-    ) -> Result<(StoredStream, Option<u64>), AdministerError> {
+    fn warm(&self, mode: StreamMode, mibps: Option<u32>) -> Result<StoredStream, AdministerError> {
         let mibps = if mode == StreamMode::OnDemand { mibps } else { None };
         let changed = self.with(|properties| {
             properties.mode = mode;
@@ -231,6 +227,23 @@ impl Subject<'_> {
             resharding.evenly(wanted);
         }
         Ok(resharding.done(&changed))
+    }
+
+    /// The stream with a key from now on, or without one. Records know by their arrival whether they
+    /// were put under a key.
+    fn encrypt(&self, key: Option<String>) -> StoredStream {
+        let horizon = self.stream.horizon(self.now);
+        self.with(|properties| {
+            let periods = &mut properties.encryption_periods;
+            periods.retain(|period| period.to.is_none_or(|to| to > horizon));
+            let open = periods.last_mut().filter(|period| period.to.is_none());
+            match (open, &key) {
+                (None, Some(_)) => periods.push(EncryptionPeriod { from: self.now, to: None }),
+                (Some(open), None) => open.to = Some(self.now),
+                _ => {}
+            }
+            properties.encryption_key = key;
+        })
     }
 
     fn no_consumer(&self, consumer: &str) -> AdministerError {

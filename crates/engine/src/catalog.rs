@@ -30,8 +30,9 @@ pub(crate) const FILE: &str = "catalog.json";
 /// What is stored. Streams are shared with whoever uses them, and replaced, not mutated.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Catalog {
-    /// The highest second in which a stream or a shard was made: the next stream gets a higher one,
-    /// so that no sequence number of a stream is one of a later stream of its name.
+    /// The highest second in which a stream was made, or a shard of a stream that was deleted: the
+    /// next stream gets a higher one, so that no sequence number of a stream is one of a later
+    /// stream of its name.
     last_created: u64,
     pub(crate) streams: BTreeMap<StreamName, Arc<StoredStream>>,
     #[serde(default)]
@@ -93,7 +94,7 @@ impl Catalog {
         disk.replace(FILE, &serde_json::to_vec(&file)?)
     }
 
-    /// The highest second in which a stream or a shard was made.
+    /// The highest second in which a stream was made.
     pub(crate) fn last_created(&self) -> u64 {
         self.last_created
     }
@@ -118,10 +119,12 @@ impl Catalog {
         self.streams.insert(name, Arc::new(stream));
     }
 
-    /// Puts a changed stream in its place. `created` is the second in which it got new shards.
-    pub(crate) fn replace(&mut self, name: StreamName, stream: StoredStream, created: Option<u64>) {
-        self.last_created = self.last_created.max(created.unwrap_or_default());
-        self.streams.insert(name, Arc::new(stream));
+    /// Takes a stream out.
+    pub(crate) fn delete(&mut self, name: &StreamName) {
+        let Some(stream) = self.streams.remove(name) else { return };
+        let created = |shard: &Shard| shard.starting_sequence_number.created_seconds();
+        let last = stream.shards.iter().map(created).max().unwrap_or_default();
+        self.last_created = self.last_created.max(last);
     }
 
     /// The catalog without closed shards of which every record has expired; none if there are none.
@@ -139,7 +142,8 @@ impl Catalog {
             }
             let shards = stream.shards.iter().filter(|shard| !expired(shard)).cloned().collect();
             let kept = StoredStream { shards, ..StoredStream::clone(stream) };
-            trimmed.get_or_insert_with(|| self.clone()).replace(name.clone(), kept, None);
+            let trimmed = trimmed.get_or_insert_with(|| self.clone());
+            trimmed.streams.insert(name.clone(), Arc::new(kept));
         }
         trimmed
     }
@@ -213,6 +217,20 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_made_again_is_younger_than_the_last_shard_of_the_one_before() {
+        let mut catalog = Catalog::default();
+        let name = create(&mut catalog, Timestamp::from_seconds(1000));
+        let mut stream = StoredStream::clone(&catalog.streams[&name]);
+        let mut shards = stream.shards.to_vec();
+        shards.push(new_shard(1, shards[0].hash_key_range, 1001, [Some(shards[0].id), None]));
+        stream.shards = shards.into();
+        catalog.streams.insert(name.clone(), Arc::new(stream));
+        catalog.delete(&name);
+        create(&mut catalog, Timestamp::from_seconds(1001));
+        assert_eq!(catalog.streams[&name].incarnation, 1002);
+    }
+
+    #[test]
     fn what_had_expired_stays_gone_when_retention_is_raised() {
         let mut catalog = Catalog::default();
         let hours = |n: u64| Timestamp::from_seconds(n * 3600);
@@ -232,7 +250,7 @@ mod tests {
         shards[0].ending_sequence_number = Some(end);
         shards.push(new_shard(1, shards[0].hash_key_range, 2001, [Some(shards[0].id), None]));
         stream.shards = shards.into();
-        catalog.replace(name.clone(), stream, Some(2001));
+        catalog.streams.insert(name.clone(), Arc::new(stream));
         let day = 24 * 3600;
         assert_eq!(catalog.trimmed(Timestamp::from_millis((2001 + day) * 1000 - 1)), None);
         let trimmed = catalog.trimmed(Timestamp::from_seconds(2001 + day)).unwrap();

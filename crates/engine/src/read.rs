@@ -129,7 +129,12 @@ impl Reader<'_> {
     pub(crate) fn page(&self, cursor: &Cursor, limits: ReadLimits) -> Result<ReadPage, ReadError> {
         let counter = cursor.from.counter();
         // Seen before looking: what is put meanwhile is not taken for expired.
-        let tip = self.place().map(|place| self.stream.lane(place).tip()).unwrap_or_default();
+        let place = self.place();
+        let seen = place.map_or(0, |place| self.stream.lane(place).tip().newest);
+        // As this view of the stream has it, which knows the children as well: all that a closed
+        // shard took is shown before it is closed.
+        let shard = place.map(|place| &self.stream.stored.shards[place]);
+        let closed = shard.is_some_and(|shard| shard.ending_sequence_number.is_some());
         let mut page = Page { limits, records: Vec::new(), bytes: 0, counter };
         let mut stop = Ok(());
         while stop.is_ok() && !page.is_full() {
@@ -154,8 +159,8 @@ impl Reader<'_> {
             }
             // Everything up to the newest record is expired: the reader goes on behind it.
             Ok(()) if page.records.is_empty() => {
-                page.counter = counter.max(tip.newest + 1);
-                if tip.closed {
+                page.counter = counter.max(seen + 1);
+                if closed {
                     self.count_trimmed(cursor, &page);
                     return Ok(self.end());
                 }

@@ -1,7 +1,8 @@
 //! The shards of a stream split and merged. Pure: from a list of shards to the list after it.
 //!
-//! A parent is closed in the second of the change, its children are made in the second after it, as
-//! the service does. Children get the next indexes, the lower one first.
+//! A parent is closed in the second of the change, or in that of its own making if that lies ahead;
+//! its children are made in the second after it, as the service does. Children get the next indexes,
+//! the lower one first.
 
 use baikonur_stream::{
     AdministerError, HashKey, HashKeyRange, Reshard, SequenceNumber, Shard, ShardAddress, ShardId,
@@ -15,24 +16,20 @@ pub(crate) struct Resharding<'a> {
     name: &'a StreamName,
     shards: Vec<Shard>,
     next: u32,
-    /// The second in which parents are closed.
-    closed: u64,
+    /// The second of the change.
+    now: u64,
 }
 
 impl<'a> Resharding<'a> {
     /// The shards of `stream`, to be changed in the second `now`.
     pub(crate) fn new(name: &'a StreamName, stream: &StoredStream, now: u64) -> Self {
-        // Behind a clock that stepped back a shard is not closed before it was made.
-        let created = |shard: &Shard| shard.starting_sequence_number.created_seconds();
-        let closed = stream.shards.iter().map(created).max().unwrap_or_default().max(now);
-        Self { name, shards: stream.shards.to_vec(), next: stream.next_shard, closed }
+        Self { name, shards: stream.shards.to_vec(), next: stream.next_shard, now }
     }
 
-    /// The stream with its new shards, and the second in which they were made.
-    pub(crate) fn done(self, stream: &StoredStream) -> (StoredStream, Option<u64>) {
-        let made = (self.next > stream.next_shard).then_some(self.closed + 1);
+    /// The stream with its new shards.
+    pub(crate) fn done(self, stream: &StoredStream) -> StoredStream {
         let shards = self.shards.into();
-        (StoredStream { shards, next_shard: self.next, ..stream.clone() }, made)
+        StoredStream { shards, next_shard: self.next, ..stream.clone() }
     }
 
     /// One step, as the stream's owner asks for it.
@@ -113,21 +110,21 @@ impl<'a> Resharding<'a> {
         }
     }
 
-    /// Closes a shard that is there; its range.
-    fn close(&mut self, id: ShardId) -> HashKeyRange {
+    /// Closes a shard that is there; its range, and the second in which it was closed.
+    fn close(&mut self, id: ShardId) -> (HashKeyRange, u64) {
         let place = self.shards.binary_search_by_key(&id, |shard| shard.id);
         let shard = &mut self.shards[place.expect("only shards of the list are closed")];
         let created = shard.starting_sequence_number.created_seconds();
         let (counter, index) = (SequenceNumber::COUNTER_MAX, id.index());
-        // A shard that is made and closed within one change was never open.
-        let closed = self.closed.max(created);
+        // Not before it was made: by a clock that stepped back, or within one change.
+        let closed = self.now.max(created);
         let end = SequenceNumber::new(created, index, counter, closed);
         shard.ending_sequence_number = Some(end);
-        shard.hash_key_range
+        (shard.hash_key_range, closed)
     }
 
-    fn add(&mut self, range: HashKeyRange, parents: [Option<ShardId>; 2]) -> ShardId {
-        let shard = new_shard(self.next, range, self.closed + 1, parents);
+    fn add(&mut self, range: HashKeyRange, closed: u64, parents: [Option<ShardId>; 2]) -> ShardId {
+        let shard = new_shard(self.next, range, closed + 1, parents);
         self.next += 1;
         let id = shard.id;
         self.shards.push(shard);
@@ -135,17 +132,18 @@ impl<'a> Resharding<'a> {
     }
 
     fn split(&mut self, id: ShardId, at: HashKey) -> (ShardId, ShardId) {
-        let range = self.close(id);
+        let (range, closed) = self.close(id);
         let below = HashKey::new(at.value().saturating_sub(1));
-        let lower = self.add(HashKeyRange { start: range.start, end: below }, [Some(id), None]);
-        let upper = self.add(HashKeyRange { start: at, end: range.end }, [Some(id), None]);
+        let lower = HashKeyRange { start: range.start, end: below };
+        let upper = HashKeyRange { start: at, end: range.end };
+        let [lower, upper] = [lower, upper].map(|range| self.add(range, closed, [Some(id), None]));
         (lower, upper)
     }
 
     fn merge(&mut self, id: ShardId, adjacent: ShardId) -> ShardId {
-        let (lower, upper) = (self.close(id), self.close(adjacent));
+        let ((lower, one), (upper, other)) = (self.close(id), self.close(adjacent));
         let range = HashKeyRange { start: lower.start, end: upper.end };
-        self.add(range, [Some(id), Some(adjacent)])
+        self.add(range, one.max(other), [Some(id), Some(adjacent)])
     }
 }
 
@@ -187,7 +185,7 @@ mod tests {
         let name = name();
         let mut resharding = Resharding::new(&name, before, 2000);
         resharding.evenly(target);
-        resharding.done(before).0
+        resharding.done(before)
     }
 
     #[test]
@@ -225,8 +223,9 @@ mod tests {
         let unknown =
             resharding.step(Reshard::Split { shard: ShardId::new(9), at: HashKey::new(2) });
         assert!(matches!(unknown, Err(AdministerError::ShardNotFound(_))));
-        let (after, made) = resharding.done(&before);
-        assert_eq!(made, Some(2001));
+        let after = resharding.done(&before);
+        let created = |index: usize| after.shards[index].starting_sequence_number.created_seconds();
+        assert_eq!((created(2), created(3), created(4)), (2001, 2001, 2002));
         let merged = open(&after)[1];
         assert_eq!((merged.parent, merged.adjacent_parent), (Some(ShardId::new(3)), Some(one)));
         assert_eq!(after.shards[0].ending_sequence_number.unwrap().time_seconds(), 2000);
@@ -258,7 +257,7 @@ mod tests {
                 let _ = resharding.step(step);
             }
             resharding.evenly(target);
-            let (after, _) = resharding.done(&before);
+            let after = resharding.done(&before);
             let ranges: Vec<_> = open(&after).iter().map(|s| s.hash_key_range).collect();
             prop_assert_eq!(ranges, HashKeyRange::evenly(target));
             for shard in after.shards.iter().filter(|s| s.parent.is_some()) {

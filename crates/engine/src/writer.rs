@@ -433,14 +433,19 @@ impl Writer {
         if let Some(reason) = self.store.closed() {
             return Err(AdministerError::Unavailable(reason));
         }
-        // Not before the newest record: a shard is closed after all that it took.
-        let now = self.store.clock.now().max(self.last_arrival);
+        // Between the records before and those after: a shard is closed after all that it took.
+        let next = self.last_arrival.plus(Duration::from_millis(1));
+        let now = self.store.clock.now().max(next);
         let frees = matches!(
             change,
             Change::Delete { .. } | Change::Stream(_, StreamChange::DecreaseRetention(_))
         );
         match administer::changed(&self.catalog, change, now, self.shard_limit)? {
-            Some(changed) => self.adopt(changed, frees),
+            Some(changed) => {
+                self.adopt(changed, frees)?;
+                self.last_arrival = now;
+                Ok(())
+            }
             None => Ok(()),
         }
     }

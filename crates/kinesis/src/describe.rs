@@ -83,6 +83,8 @@ fn properties(summary: &types::StreamDescriptionSummary) -> StreamProperties {
             Some(types::EncryptionType::Kms) => summary.key_id().map(str::to_owned),
             _ => None,
         },
+        // The service tells it with each record.
+        encryption_periods: Vec::new(),
         shard_level_metrics: metrics,
         warm_throughput_mibps: warm.and_then(|mibps| u32::try_from(mibps).ok()),
         tags: Tags::new(),

@@ -33,8 +33,9 @@ pub use names::{
 };
 pub use progress::{Checkpoint, Intent, Progress, ProgressError, ShardProgress};
 pub use properties::{
-    BillingCommitment, RecordDistribution, RegisteredConsumer, RegisteredConsumers, RetentionHours,
-    ShardLevelMetric, StreamMode, StreamProperties, TAGS_MAX, Tags,
+    BillingCommitment, EncryptionPeriod, RecordDistribution, RegisteredConsumer,
+    RegisteredConsumers, RetentionHours, ShardLevelMetric, StreamMode, StreamProperties, TAGS_MAX,
+    Tags,
 };
 pub use read::{ChildShard, Cursor, Read, ReadError, ReadLimits, ReadPage, StartingPosition};
 pub use record::{PartitionKey, PartitionKeyError, Record};

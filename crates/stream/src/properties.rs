@@ -109,6 +109,8 @@ pub struct StreamProperties {
     pub record_kib_max: u32,
     /// The KMS key named by whoever switched encryption on; the data stay as they are.
     pub encryption_key: Option<String>,
+    /// When there was a key, oldest first, as far as records of then may be retained.
+    pub encryption_periods: Vec<EncryptionPeriod>,
     /// Metrics that are kept per shard.
     pub shard_level_metrics: BTreeSet<ShardLevelMetric>,
     /// Throughput in MiB/s that an on-demand stream is ready for at any time.
@@ -119,7 +121,22 @@ pub struct StreamProperties {
     pub policy: Option<String>,
 }
 
+/// A time in which a stream had a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncryptionPeriod {
+    /// Records that arrived then or later were put under it.
+    pub from: Timestamp,
+    /// Records that arrived then or later were not; none while it goes on.
+    pub to: Option<Timestamp>,
+}
+
 impl StreamProperties {
+    /// Whether records that arrived at `arrival` were put under a key.
+    pub fn is_encrypted_at(&self, arrival: Timestamp) -> bool {
+        let holds = |p: &EncryptionPeriod| p.from <= arrival && p.to.is_none_or(|to| arrival < to);
+        self.encryption_periods.iter().any(holds)
+    }
+
     /// The smallest and the largest limit of a record's size in KiB (API model).
     pub const RECORD_KIB: std::ops::RangeInclusive<u32> = 1024..=10_240;
 }
@@ -132,6 +149,7 @@ impl Default for StreamProperties {
             distribution: RecordDistribution::UserPartitionKey,
             record_kib_max: *Self::RECORD_KIB.start(),
             encryption_key: None,
+            encryption_periods: Vec::new(),
             shard_level_metrics: BTreeSet::new(),
             warm_throughput_mibps: None,
             tags: Tags::new(),

@@ -4,7 +4,6 @@ use baikonur_stream::{StreamMode, StreamName};
 
 use crate::kinesis::Kinesis;
 use crate::kinesis::shapes::{StreamShape, WarmThroughput, distribution_name};
-use crate::kinesis::stream_id::stream_id;
 use crate::wire::constraint::{ARN_LENGTH, NAME, NAME_LENGTH, STREAM_ARN};
 use crate::wire::error::ApiError;
 use crate::wire::members::Text;
@@ -31,7 +30,6 @@ output! {
 #[derive(Debug)]
 struct Summary {
     stream: StreamShape,
-    id: String,
     open_shards: usize,
     consumers: usize,
     warm: Option<WarmThroughput>,
@@ -43,7 +41,6 @@ struct Summary {
 impl Structure for Summary {
     fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
         self.stream.write_members(members);
-        members.member("StreamId", &self.id);
         members.member("OpenShardCount", &self.open_shards);
         members.member("ConsumerCount", &self.consumers);
         members.member("WarmThroughput", &self.warm);
@@ -58,7 +55,6 @@ pub(crate) async fn answer(stream: StreamName, kinesis: &Kinesis) -> Result<Outp
     let on_demand = properties.mode == StreamMode::OnDemand;
     let summary = Summary {
         stream: StreamShape::of(&description, &kinesis.home),
-        id: stream_id(&description),
         open_shards: description.open_shards().count(),
         consumers: description.consumers.len(),
         warm: WarmThroughput::of(properties),

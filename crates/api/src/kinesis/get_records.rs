@@ -3,10 +3,11 @@
 //! Payloads go from the store straight into the answer. Memory for an answer is reserved
 //! before the page is read and given back when the client has taken it.
 
-use baikonur_stream::{Cursor, PutError, ReadLimits, ReadPage, Record, StreamName};
+use baikonur_stream::{
+    Cursor, PutError, ReadLimits, ReadPage, Record, StreamName, StreamProperties,
+};
 
 use crate::kinesis::records::{children, records, records_capacity};
-use crate::kinesis::shapes::encryption;
 use crate::kinesis::{Answer, Kinesis, Reserved};
 use crate::limits::{GET_BYTES_MAX, GET_RECORDS_MAX};
 use crate::wire::constraint::{ARN_LENGTH, Length, Range, Required, STREAM_ARN};
@@ -60,12 +61,16 @@ pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Answer, ApiE
     let room = kinesis.reserve_answer().await?;
     let read = kinesis.streams.read.read(&cursor, limits).await;
     let page = read.map_err(|error| kinesis.home.read_failure(&cursor.shard, &error))?;
-    let encryption = encryption(&kinesis.describe(&cursor.shard.stream).await?.properties);
+    let properties = kinesis.describe(&cursor.shard.stream).await?.properties;
     if dry_run {
         return Err(kinesis.refuse_dry_run(&cursor.shard.stream).await);
     }
     let next = page.next.as_ref().map(|cursor| kinesis.shard_iterator(cursor));
-    let bytes = kinesis.format.encode(&Page { page: &page, next: next.as_deref(), encryption });
+    let bytes = kinesis.format.encode(&Page {
+        page: &page,
+        next: next.as_deref(),
+        properties: &properties,
+    });
     let size = page.records.iter().map(Record::size).sum();
     kinesis.read_budgets.take_bytes(shard, size, now);
     // The page is gone when the answer waits for the client: its room is given back.
@@ -80,7 +85,7 @@ const ANSWER_BYTES: usize = 640;
 struct Page<'a> {
     page: &'a ReadPage,
     next: Option<&'a str>,
-    encryption: Option<&'static str>,
+    properties: &'a StreamProperties,
 }
 
 impl Structure for Page<'_> {
@@ -94,7 +99,7 @@ impl Structure for Page<'_> {
             Some(next) => members.member("NextShardIterator", next),
             None => members.list("ChildShards", children(self.page)),
         }
-        members.list("Records", records(self.page, self.encryption));
+        members.list("Records", records(self.page, self.properties));
     }
 }
 
@@ -231,7 +236,7 @@ mod tests {
         let answer: Value = serde_json::from_slice(&Format::Json.encode(&Page {
             page: &page,
             next: None,
-            encryption: None,
+            properties: &StreamProperties::default(),
         }))
         .unwrap();
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Records and child shards on their way out, as GetRecords and SubscribeToShard both answer them.
 
-use baikonur_stream::{ChildShard, ReadPage, Record, SequenceNumber};
+use baikonur_stream::{ChildShard, ReadPage, Record, SequenceNumber, StreamProperties};
 
 use crate::kinesis::shapes::HashKeyRange;
 use crate::wire::output::{Encoder, Members, Structure};
@@ -18,9 +18,9 @@ pub(crate) fn records_capacity<E: Encoder>(page: &ReadPage) -> usize {
 /// The elements of `Records`.
 pub(crate) fn records<'a>(
     page: &'a ReadPage,
-    encryption: Option<&'static str>,
+    properties: &'a StreamProperties,
 ) -> impl ExactSizeIterator<Item = RecordShape<'a>> {
-    page.records.iter().map(move |record| RecordShape { record, encryption })
+    page.records.iter().map(move |record| RecordShape { record, properties })
 }
 
 /// The elements of `ChildShards`.
@@ -31,8 +31,8 @@ pub(crate) fn children(page: &ReadPage) -> impl ExactSizeIterator<Item = ChildSh
 /// `Record`.
 pub(crate) struct RecordShape<'a> {
     record: &'a Record,
-    /// Told only where there is one.
-    encryption: Option<&'static str>,
+    /// Of its stream.
+    properties: &'a StreamProperties,
 }
 
 impl Structure for RecordShape<'_> {
@@ -40,7 +40,9 @@ impl Structure for RecordShape<'_> {
     fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
         members.member("ApproximateArrivalTimestamp", &self.record.arrival);
         members.member("Data", &self.record.data);
-        members.member("EncryptionType", &self.encryption);
+        if self.properties.is_encrypted_at(self.record.arrival) {
+            members.member("EncryptionType", "KMS");
+        }
         if !self.record.partition_key.is_absent() {
             members.member("PartitionKey", &self.record.partition_key);
         }
@@ -53,7 +55,7 @@ pub(crate) struct Event<'a> {
     pub(crate) page: &'a ReadPage,
     /// AFTER which a client goes on; none when a closed shard has been sent to its end.
     pub(crate) continuation: Option<SequenceNumber>,
-    pub(crate) encryption: Option<&'static str>,
+    pub(crate) properties: &'a StreamProperties,
 }
 
 impl Structure for Event<'_> {
@@ -63,7 +65,7 @@ impl Structure for Event<'_> {
     }
 
     fn write_members<E: Encoder>(&self, members: &mut Members<'_, E>) {
-        members.list("Records", records(self.page, self.encryption));
+        members.list("Records", records(self.page, self.properties));
         members.member("ContinuationSequenceNumber", &self.continuation);
         members.member("MillisBehindLatest", &self.page.millis_behind_latest);
         if self.continuation.is_none() {
@@ -112,7 +114,8 @@ mod tests {
             children: vec![child],
         };
         let tree = |continuation| -> Value {
-            let event = Event { page: &page, continuation, encryption: None };
+            let event =
+                Event { page: &page, continuation, properties: &StreamProperties::default() };
             serde_json::from_slice(&Format::Json.encode(&event)).unwrap()
         };
         let mut going_on = json!({

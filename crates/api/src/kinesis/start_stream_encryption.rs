@@ -59,7 +59,10 @@ mod tests {
         world.call("StopStreamEncryption", body).await.unwrap();
         let summary = world.summary("s").await;
         assert_eq!((&summary["EncryptionType"], summary.get("KeyId")), (&json!("NONE"), None));
-        assert!(world.records("s", 0).await[0].get("EncryptionType").is_none());
+        world.put("s", "b").await;
+        let records = world.records("s", 0).await;
+        let types: Vec<_> = records.iter().map(|record| record.get("EncryptionType")).collect();
+        assert_eq!(types, [Some(&json!("KMS")), Some(&json!("KMS")), None]);
         let none = r#"{"StreamName":"s","EncryptionType":"NONE","KeyId":"k"}"#;
         assert!(world.call("StartStreamEncryption", none).await.is_err());
     }

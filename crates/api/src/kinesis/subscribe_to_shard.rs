@@ -18,7 +18,6 @@ use tokio::sync::mpsc;
 use crate::kinesis::get_shard_iterator::{TYPES, position};
 use crate::kinesis::records::Event;
 use crate::kinesis::resource::{ConsumerName, Resource};
-use crate::kinesis::shapes::encryption;
 use crate::kinesis::subscriptions::Ending;
 use crate::kinesis::{Answer, Kinesis, Reserved};
 use crate::limits::{EVENT_BYTES_MAX, GET_RECORDS_MAX, SUBSCRIPTION_LIFE, SUBSCRIPTION_PULSE};
@@ -156,8 +155,8 @@ impl Subscription {
         let read = kinesis.streams.read.read(&self.cursor, limits).await;
         let failed = |error| kinesis.home.read_failure(&self.cursor.shard, &error);
         let page = read.map_err(|error| End::Failed(failed(error)))?;
-        let encryption = encryption(&stream.properties);
-        let event = Event { page: &page, continuation: continuation(&page), encryption };
+        let properties = &stream.properties;
+        let event = Event { page: &page, continuation: continuation(&page), properties };
         let message = event_stream::event("SubscribeToShardEvent", &event);
         let (is_empty, bytes) = (page.records.is_empty(), message.len());
         let next = page.next.clone();
