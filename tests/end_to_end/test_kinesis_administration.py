@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 
 import pytest
 from aws_kinesis_agg.aggregator import RecordAggregator
-from aws_kinesis_agg.deaggregator import deaggregate_records
+from aws_kinesis_agg.deaggregator import iter_deaggregate_records
 
 from baikonur_server import Baikonur, put_all, read_stream
 from kinesis_terms import ACCOUNT, HASH_KEYS, SHARD, arn, hash_key, not_found, refusal
@@ -421,7 +421,7 @@ def test_a_producer_with_an_old_map_of_shards_finds_the_new_one_and_loses_nothin
     # The order of shard numbers is one in which parents come before children.
     for shard, records in sorted(read_stream(kinesis, name).items()):
         for record in records:
-            for user in deaggregate_records([record | {"Data": base64.b64encode(record["Data"])}]):
+            for user in iter_deaggregate_records([record], data_format="Boto3"):
                 key = user["kinesis"]["partitionKey"]
                 if ranges[shard][0] <= hash_key(key) <= ranges[shard][1]:
                     found[key].append(int(base64.b64decode(user["kinesis"]["data"])))
