@@ -12,7 +12,8 @@ from collections import defaultdict
 import pytest
 
 from baikonur_server import Baikonur
-from parts.kinesis_clients import Told, java_sdk, javascript, rust
+from parts.kinesis_clients import Told, java_sdk, javascript, rust, trusting
+from parts.process import Server
 from parts.relay import Relay
 from starting import available
 
@@ -37,12 +38,40 @@ def server(tmp_path_factory):
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_does_everything_and_sees_each_record_once(client, server, tmp_path):
     program, protocol = CLIENTS[client]
-    before = time.time()
     with Relay(server.port) as relay:
-        with Told(available(program, relay.endpoint, client), tmp_path, client) as told:
-            told.finish(120)
-            told.show()
+        check_all(client, available(program, relay.endpoint, client), tmp_path)
         assert relay.protocols() == {protocol}
+
+
+class Secured(Baikonur):
+    """With TLS and a certificate of its own making."""
+
+    is_ready = Server.is_ready
+
+    def __init__(self, folder):
+        super().__init__(folder, {"server": {"tls": "generated"}})
+        self.endpoint = f"https://127.0.0.1:{self.port}"
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory):
+    with Secured(tmp_path_factory.mktemp("clients_secured")) as server:
+        yield server
+
+
+@pytest.mark.parametrize("client", ["javascript-http2", "java-http2", "java-http1"])
+def test_a_client_does_the_same_over_tls(client, secured, tmp_path):
+    """HTTP/2 is agreed upon by ALPN: neither client goes on without it when told to speak HTTP/2."""
+    program, _ = CLIENTS[client]
+    environment = available(trusting, secured.data / "tls" / "ca.pem", tmp_path)
+    check_all(client, available(program, secured.endpoint, client), tmp_path, environment)
+
+
+def check_all(client, command, folder, environment=None):
+    before = time.time()
+    with Told(command, folder, client, environment) as told:
+        told.finish(120)
+        told.show()
     assert told.lines[-1]["step"] == "deleted"
     check_streams_and_shards(told, client)
     placed = check_puts(told)

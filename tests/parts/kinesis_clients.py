@@ -4,6 +4,7 @@ What they do is said in clients/README.md. They tell what happened as JSON lines
 """
 
 import json
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -40,10 +41,22 @@ def rust(endpoint, stream):
     return [part("bin", "kinesis-client-rust"), endpoint, stream]
 
 
+def trusting(certificate, folder):
+    """The environment in which Node.js and Java trust a certificate authority, a PEM file."""
+    store = Path(folder) / "trusted.p12"
+    keytool = Path(part("java", "java_home.txt").read_text().strip()) / "bin" / "keytool"
+    subprocess.run(
+        [keytool, "-importcert", "-noprompt", "-alias", "authority", "-file", certificate, "-keystore", store,
+         "-storepass", "trusted"], check=True, capture_output=True,
+    )
+    options = f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=trusted"
+    return {"NODE_EXTRA_CA_CERTS": str(certificate), "JAVA_TOOL_OPTIONS": options}
+
+
 class Told:
     """A program that tells what it does as JSON lines, which are read while it runs."""
 
-    def __init__(self, command, folder, name):
+    def __init__(self, command, folder, name, environment=None):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.name, self.log = name, folder / f"{name}.stderr"
@@ -55,6 +68,7 @@ class Told:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=folder,
+                env={**os.environ, **(environment or {})},
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
