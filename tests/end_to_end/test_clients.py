@@ -1,7 +1,7 @@
 """AWS SDKs for JavaScript, Java and Rust go through one scenario (tests/parts/clients/README.md) with the same outcome.
 
-They speak JSON and CBOR, HTTP/1.1 and HTTP/2, and follow a stream by SubscribeToShard and by GetRecords while its shards
-split and merge.
+They speak JSON and CBOR, HTTP/1.1 and HTTP/2, and follow a stream by SubscribeToShard and by GetRecords while its
+shards split and merge.
 """
 
 import hashlib

@@ -73,6 +73,11 @@ def merge(kinesis, name, shard, adjacent):
     summary(kinesis, name)
 
 
+def iterator(kinesis, name, shard, kind):
+    """From the beginning, or from the end, of a shard."""
+    return kinesis.get_shard_iterator(StreamName=name, ShardId=SHARD(shard), ShardIteratorType=kind)["ShardIterator"]
+
+
 def shards(kinesis, name, kind=None, **companion):
     """Number → start, end, parent and adjacent parent of the shards that a filter gives."""
     shard_filter = {"ShardFilter": {"Type": kind, **companion}} if kind else {}
@@ -127,30 +132,27 @@ def test_a_split_shard_ends_and_its_halves_go_on(kinesis, make_stream):
 def test_reading_a_closed_shard_to_its_end_names_its_children(kinesis, make_stream):
     name = make_stream(1)
     put_all(kinesis, name, [(b"%d" % number, "a") for number in range(10)])
-    latest = kinesis.get_shard_iterator(StreamName=name, ShardId=SHARD(0), ShardIteratorType="LATEST")["ShardIterator"]
+    latest = iterator(kinesis, name, 0, "LATEST")
     split(kinesis, name, 0, HALF)
     merge(kinesis, name, 1, 2)
 
-    def end(iterator):
+    def end(position):
         """What the last answer says, and how many records came before."""
         count = 0
         while True:
-            answer = kinesis.get_records(ShardIterator=iterator, Limit=4)
+            answer = kinesis.get_records(ShardIterator=position, Limit=4)
             count += len(answer["Records"])
-            iterator = answer.get("NextShardIterator")
-            assert (iterator is None) == bool(answer.get("ChildShards")), "no next iterator if and only if children"
-            if iterator is None:
+            position = answer.get("NextShardIterator")
+            assert (position is None) == bool(answer.get("ChildShards")), "no next iterator if and only if children"
+            if position is None:
                 return count, {child["ShardId"]: child["ParentShards"] for child in answer["ChildShards"]}
 
-    def start(shard, kind="TRIM_HORIZON"):
-        return kinesis.get_shard_iterator(StreamName=name, ShardId=SHARD(shard), ShardIteratorType=kind)["ShardIterator"]
-
     children = {SHARD(1): [SHARD(0)], SHARD(2): [SHARD(0)]}
-    assert end(start(0)) == (10, children)
+    assert end(iterator(kinesis, name, 0, "TRIM_HORIZON")) == (10, children)
     assert end(latest) == (0, children)
-    assert end(start(0, "LATEST")) == (0, children)
+    assert end(iterator(kinesis, name, 0, "LATEST")) == (0, children)
     for shard in (1, 2):
-        count, merged = end(start(shard))
+        count, merged = end(iterator(kinesis, name, shard, "TRIM_HORIZON"))
         assert count == 0 and {child: sorted(parents) for child, parents in merged.items()} == {
             SHARD(3): [SHARD(1), SHARD(2)],
         }
@@ -172,8 +174,8 @@ def test_a_split_or_a_merge_that_cannot_be_says_why(kinesis, make_stream):
     for at in (start, start + 1, end, end + 1, 0):
         assert splitting(SHARD(1), at) == (
             "InvalidArgumentException",
-            f"NewStartingHashKey {at} used in SplitShard() on shard {SHARD(1)} {in_stream} is not both greater than one "
-            f"plus the shard's StartingHashKey {start} and less than the shard's EndingHashKey {end}.",
+            f"NewStartingHashKey {at} used in SplitShard() on shard {SHARD(1)} {in_stream} is not both greater than "
+            f"one plus the shard's StartingHashKey {start} and less than the shard's EndingHashKey {end}.",
         )
     assert splitting(SHARD(7), start + 2) == (
         "ResourceNotFoundException", f"Could not find shard {SHARD(7)} {in_stream}.",
@@ -241,7 +243,8 @@ def test_filters_know_when_shards_were_open(kinesis, make_stream):
     assert shards(kinesis, name, "AFTER_SHARD_ID", ShardId=SHARD(1)).keys() == {2}
     assert shards(kinesis, name, "FROM_TRIM_HORIZON").keys() == {0, 1, 2}
     for kind in ("AT_TIMESTAMP", "FROM_TIMESTAMP", "AFTER_SHARD_ID"):
-        assert refusal(kinesis.list_shards, StreamName=name, ShardFilter={"Type": kind})[0] == "InvalidArgumentException"
+        code, _ = refusal(kinesis.list_shards, StreamName=name, ShardFilter={"Type": kind})
+        assert code == "InvalidArgumentException"
 
 
 # Consumers.
@@ -379,7 +382,7 @@ def test_a_producer_with_an_old_map_of_shards_finds_the_new_one_and_loses_nothin
         }
 
     def put(known, keys):
-        """Puts user records until each has gone to the shard that its key belongs to; how often that was not at once."""
+        """Puts user records until each is in the shard of its key; gives the map, and how often it was wrong."""
         waiting = [(key, b"%d" % next(numbers)) for key in keys]
         again = 0
         while waiting:
@@ -559,7 +562,7 @@ def test_modes_and_the_settings_of_streams_and_account_are_kept(kinesis, make_st
 def test_a_dry_run_says_that_it_would_have_been_done_and_does_nothing(kinesis, make_stream):
     name = make_stream(1)
     reader = consumer(kinesis, name)
-    position = kinesis.get_shard_iterator(StreamName=name, ShardId=SHARD(0), ShardIteratorType="LATEST")["ShardIterator"]
+    position = iterator(kinesis, name, 0, "LATEST")
     entry = {"Data": b"x", "PartitionKey": "a"}
     for call, parameters in (
         (kinesis.put_record, {"StreamName": name, **entry}),
