@@ -52,7 +52,7 @@ final class Application {
                         : new PollingConfig(stream, kinesis).idleTimeBetweenReadsInMillis(200));
         // Its defaults are minutes: as short as a test wants them.
         var leases = configs.leaseManagementConfig()
-                .failoverTimeMillis(5_000)
+                .failoverTimeMillis(20_000)
                 .leaseAssignmentIntervalMillis(500L)
                 .shardSyncIntervalMillis(1_000);
         leases.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true);
