@@ -40,7 +40,6 @@ class World:
     def __init__(self, server):
         self.server, self.client, self.http = server, server.client(), urllib3.PoolManager(retries=False, timeout=60)
         self.made, self.count = [], 0
-        self.client.update_account_settings(MinimumThroughputBillingCommitment={"Status": "ENABLED"})
         self.shared = self.stream()
         self.large = self.stream(MaxRecordSizeInKiB=10240)
         self.on_demand = self.stream(StreamModeDetails={"StreamMode": "ON_DEMAND"}, ShardCount=None)
@@ -69,7 +68,10 @@ class World:
             time.sleep(0.02)
 
     def consumer(self):
-        at = {"StreamARN": ARN + self.stream(), "ConsumerName": "reader"}
+        name = self.stream()
+        # So that a subscription has something to begin with.
+        self.client.put_record(StreamName=name, Data=b"some", PartitionKey="a")
+        at = {"StreamARN": ARN + name, "ConsumerName": "reader"}
         arn = self.client.register_stream_consumer(**at)["Consumer"]["ConsumerARN"]
         deadline = time.monotonic() + 30
         while self.client.describe_stream_consumer(**at)["ConsumerDescription"]["ConsumerStatus"] != "ACTIVE":
@@ -86,6 +88,11 @@ class World:
         name = self.stream()
         self.client.start_stream_encryption(StreamName=name, EncryptionType="KMS", KeyId="alias/aws/kinesis")
         return self.active(name)
+
+    def on_demand_with_commitment(self):
+        """What warm throughput needs; a test of the account's settings may have ended the commitment."""
+        self.client.update_account_settings(MinimumThroughputBillingCommitment={"Status": "ENABLED"})
+        return ARN + self.on_demand
 
     def iterator(self):
         return self.client.get_shard_iterator(
@@ -211,7 +218,9 @@ VALID = {
     "UpdateStreamRecordDistributionStrategy": lambda world: {
         "StreamARN": ARN + world.on_demand, "RecordDistributionStrategy": "AUTO",
     },
-    "UpdateStreamWarmThroughput": lambda world: {"StreamARN": ARN + world.on_demand, "WarmThroughputMiBps": 10},
+    "UpdateStreamWarmThroughput": lambda world: {
+        "StreamARN": world.on_demand_with_commitment(), "WarmThroughputMiBps": 10,
+    },
 }
 
 
