@@ -102,6 +102,43 @@ class Baikonur(Server):
         assert done.returncode == 0, f"aws {words}: {done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else None
 
+    def aws_session(self):
+        """As `aws`, for many commands one after the other."""
+        return AwsSession(self.endpoint)
+
+
+class AwsSession:
+    """The AWS CLI in one process: called with words it gives the JSON answer, or None."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+        self.process = subprocess.Popen(
+            [part("venv", "bin", "python"), REPO / "tests" / "parts" / "aws_session.py"],
+            env={**os.environ, **CREDENTIALS, "AWS_PAGER": ""},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *words, succeeds=True):
+        """With `succeeds=False`, what it says on stderr when it fails, as it must."""
+        command = ["--endpoint-url", self.endpoint, "--output", "json", "kinesis", *map(str, words)]
+        print("aws", *command)
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        status, out, complaints = json.loads(self.process.stdout.readline())
+        assert (status == 0) == succeeds, f"aws {words} ended with {status}: {out}{complaints}"
+        if not succeeds:
+            return complaints
+        return json.loads(out) if out.strip() else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(10)
+
 
 def put_all(client, stream, entries):
     """Puts (data, partition key) pairs in their order, as large as requests may be; gives (shard, sequence number)s."""

@@ -7,11 +7,16 @@ import pytest
 from parts.process import PartMissing
 
 
-def started(server_class, tmp_path_factory, *arguments):
-    """A running server; one that is not installed skips the test, and fails it in CI."""
+def available(make, *arguments):
+    """What `make` gives; a part that is not installed skips the test, and fails it in CI."""
     try:
-        return server_class(tmp_path_factory.mktemp(server_class.name), *arguments).start()
+        return make(*arguments)
     except PartMissing as missing:
         if os.environ.get("CI"):
             pytest.fail(f"CI must run every test: {missing}", pytrace=False)
         pytest.skip(str(missing))
+
+
+def started(server_class, tmp_path_factory, *arguments):
+    """A running server, or what `available` does without it."""
+    return available(lambda: server_class(tmp_path_factory.mktemp(server_class.name), *arguments).start())

@@ -5,7 +5,6 @@ of which some records fail: embedded streams put all of a call or nothing.
 """
 
 import base64
-import hashlib
 import itertools
 import json
 import random
@@ -17,14 +16,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import urllib3
-from botocore.exceptions import ClientError
 
 from baikonur_server import REGION, Baikonur, put_all, read_shard, read_stream
+from kinesis_terms import ACCOUNT, HASH_KEYS, SHARD, arn, hash_key, invalid, not_found, refusal, shard_not_there
 
-ACCOUNT = "000000000000"
 MIB = 1 << 20
-HASH_KEYS = 1 << 128
-SHARD = "shardId-{:012}".format
 # From the reference: where each of four shards starts.
 STARTS_OF_FOUR = (
     0, 85070591730234615865843651857942052864, 170141183460469231731687303715884105728,
@@ -62,37 +58,6 @@ def make_stream(kinesis, request):
     return make
 
 
-def arn(stream):
-    return f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{stream}"
-
-
-def refusal(call, **parameters):
-    """The exception and the message with which a call is refused."""
-    with pytest.raises(ClientError) as refused:
-        call(**parameters)
-    response = refused.value.response
-    assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
-    assert response["ResponseMetadata"]["RequestId"]
-    return response["Error"]["Code"], response["Error"]["Message"]
-
-
-def invalid(*faults):
-    """What is said of members that do not keep to their constraints."""
-    errors = "1 validation error" if len(faults) == 1 else f"{len(faults)} validation errors"
-    text = "; ".join(f"Value {value} at '{member}' failed to satisfy constraint: Member {rule}"
-                     for value, member, rule in faults)
-    return "ValidationException", f"{errors} detected: {text}"
-
-
-def not_found(stream):
-    return "ResourceNotFoundException", f"Stream {stream} under account {ACCOUNT} not found."
-
-
-def shard_not_there(stream, shard=0):
-    text = f"Shard {SHARD(shard)} in stream {stream} under account {ACCOUNT} does not exist"
-    return "ResourceNotFoundException", text
-
-
 def iterator(kinesis, stream, kind="TRIM_HORIZON", shard=0, **position):
     answer = kinesis.get_shard_iterator(
         StreamName=stream, ShardId=SHARD(shard), ShardIteratorType=kind, **position
@@ -108,8 +73,7 @@ def data_from(kinesis, stream, kind, **position):
 
 def shard_of(key, shards):
     """Where the MD5 of a partition key leads to, as the reference says it."""
-    hashed = int.from_bytes(hashlib.md5(key.encode()).digest(), "big")
-    return min(hashed // (HASH_KEYS // shards), shards - 1)
+    return min(hash_key(key) // (HASH_KEYS // shards), shards - 1)
 
 
 # Streams.

@@ -17,15 +17,19 @@ VERSITYGW_VERSION=v1.8.0
 OTEL_BUILDER_VERSION=v0.165.0
 FERROKINESIS_VERSION=0.7.0
 
-NEEDED=(python s3 opensearch fluent otel)
+NEEDED=(python s3 opensearch fluent otel javascript java kcl rust)
 OPTIONAL=(versitygw kinesalite kinesis-mock ferrokinesis)
 
 declare -A ABOUT=(
-    [python]="boto3, the AWS CLI, aws_kinesis_agg and pytest in a virtual environment"
+    [python]="boto3, the AWS CLI, aws_kinesis_agg, moto and pytest in a virtual environment"
     [s3]="MinIO, an S3 server with conditional puts"
     [opensearch]="a real OpenSearch node, started from Java"
     [fluent]="the Fluent Forward server of @fluent-org/logger (Node.js)"
     [otel]="OpenTelemetry Collector with the Fluent Forward receiver (Go)"
+    [javascript]="a client with the AWS SDK for JavaScript v3 (Node.js)"
+    [java]="a client with the AWS SDK for Java v2"
+    [kcl]="an application on the Kinesis Client Library 3 (Java)"
+    [rust]="a client with the AWS SDK for Rust"
     [versitygw]="Versity S3 gateway, a second S3 server (optional)"
     [kinesalite]="kinesalite, for bench/run.py (Node.js, optional)"
     [kinesis-mock]="kinesis-mock as npm's kinesis-local, for bench/run.py (Node.js, optional)"
@@ -39,7 +43,7 @@ need() {
     command -v "$1" >/dev/null || die "$1 is needed to install part '$2' and is not on the PATH"
 }
 
-# The home of a JDK of at least 21: OpenSearch 3 needs it, and it is often not the default one.
+# The home of a JDK of at least 21: OpenSearch 3 and the clients' sources need it, and it is often not the default one.
 java21_home() {
     local home major
     for home in "${JAVA21_HOME:-}" "${JAVA_HOME:-}" /usr/lib/jvm/* /opt/java/* /Library/Java/JavaVirtualMachines/*/Contents/Home; do
@@ -64,6 +68,14 @@ recipe() {
         fluent | kinesalite | kinesis-mock) cat "$here/$1/package.json" "$here/$1/package-lock.json" ;;
         ferrokinesis) echo "$FERROKINESIS_VERSION" ;;
         otel) echo "$OTEL_BUILDER_VERSION"; cat "$here/otel/builder.yaml" ;;
+        javascript) cat "$here/clients/javascript/package.json" "$here/clients/javascript/package-lock.json" ;;
+        java) java21_home || true; cat "$here/clients/java/pom.xml" "$here"/clients/java/src/main/java/*.java ;;
+        kcl)
+            java21_home || true
+            cat "$here/clients/kcl/pom.xml" "$here"/clients/kcl/src/main/java/*.java
+            cat "$here/clients/java/src/main/java/Say.java"
+            ;;
+        rust) cargo --version; cat "$here"/clients/rust/Cargo.* "$here"/clients/rust/src/*.rs ;;
     esac
 }
 
@@ -83,13 +95,11 @@ install_s3() { go_install s3 "github.com/minio/minio@$MINIO_VERSION"; }
 
 install_versitygw() { go_install versitygw "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW_VERSION"; }
 
-install_opensearch() {
-    need mvn opensearch
-    local home build="$parts/opensearch"
-    home=$(java21_home) || die "OpenSearch needs a JDK of 21 or later; say where with JAVA21_HOME"
-    rm -rf "$build"
-    mkdir -p "$build"
-    cp -R "$here/opensearch/." "$build/"
+# Compiles a Maven module, its sources copied to .parts/ by the caller, and notes its class path and JDK there.
+build_java() {
+    need mvn "$1"
+    local home build="$parts/$1"
+    home=$(java21_home) || die "part '$1' needs a JDK of 21 or later; say where with JAVA21_HOME"
     (
         cd "$build"
         export JAVA_HOME=$home
@@ -98,18 +108,50 @@ install_opensearch() {
     printf '%s' "$home" >"$build/java_home.txt"
 }
 
+# Copies the sources of a part into an empty folder in .parts/.
+copy_sources() {
+    rm -rf "${parts:?}/$1"
+    mkdir -p "$parts/$1"
+    cp -R "$2/." "$parts/$1/"
+}
+
+install_opensearch() {
+    copy_sources opensearch "$here/opensearch"
+    build_java opensearch
+}
+
+install_java() {
+    copy_sources java "$here/clients/java"
+    build_java java
+}
+
+install_kcl() {
+    copy_sources kcl "$here/clients/kcl"
+    cp "$here/clients/java/src/main/java/Say.java" "$parts/kcl/src/main/java/"
+    build_java kcl
+}
+
+install_rust() {
+    need cargo rust
+    # Its target directory stays: a change of the client alone is built in a second.
+    (cd "$here/clients/rust" && CARGO_TARGET_DIR="$parts/rust/target" cargo build --locked)
+    cp "$parts/rust/target/debug/client" "$parts/bin/kinesis-client-rust"
+}
+
 npm_install() {
     need npm "$1"
     mkdir -p "$parts/$1"
-    cp "$here/$1/package.json" "$here/$1/package-lock.json" "$parts/$1/"
+    cp "$2/package.json" "$2/package-lock.json" "$parts/$1/"
     (cd "$parts/$1" && npm ci --no-audit --no-fund --ignore-scripts)
 }
 
-install_fluent() { npm_install fluent; }
+install_javascript() { npm_install javascript "$here/clients/javascript"; }
 
-install_kinesalite() { npm_install kinesalite; }
+install_fluent() { npm_install fluent "$here/fluent"; }
 
-install_kinesis-mock() { npm_install kinesis-mock; }
+install_kinesalite() { npm_install kinesalite "$here/kinesalite"; }
+
+install_kinesis-mock() { npm_install kinesis-mock "$here/kinesis-mock"; }
 
 # Outside of the checkout: its toolchain file and its profile are not the peer's.
 install_ferrokinesis() {
