@@ -44,6 +44,9 @@ pub(crate) const SUBSCRIPTION_HOLD: Duration = Duration::from_secs(5);
 pub(crate) const SUBSCRIPTION_PULSE: Duration = Duration::from_secs(5);
 /// Payload of one event of a subscription, unless a single record is larger.
 pub(crate) const EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a resource policy: what identity policies of a resource may have elsewhere (IAM quotas).
+/// The catalog holds it, so it is bounded.
+pub(crate) const POLICY_BYTES_MAX: usize = 20 * 1024;
 /// Life of a shard iterator and of a `NextToken` (API text).
 pub(crate) const TOKEN_LIFE: Duration = Duration::from_secs(300);
 /// Items that a validation message lists at most (seen on the service).

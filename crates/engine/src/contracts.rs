@@ -39,7 +39,7 @@ type Routed = (Vec<PutEntry>, Vec<HashKey>, Vec<Option<ShardId>>);
 impl Engine {
     /// Hashing is most of the work of routing; it is done here, not on the one writer.
     fn route(&self, stream: &StreamName, entries: Vec<PutEntry>, limited: bool) -> Routed {
-        // The writer says that there is no such stream.
+        // The writer refuses entries without hash keys, also when the stream is made meanwhile.
         let Some(stream) = self.store.stream(stream) else { return (entries, vec![], vec![]) };
         let hashes: Vec<HashKey> = entries.iter().map(|entry| stream.hash_key(entry)).collect();
         if !limited {

@@ -210,8 +210,11 @@ impl Writer {
             let stream = self.streams.get(&put.stream);
             match (&closed, stream) {
                 (Some(closed), _) => drop(put.answer.send(Err(closed.clone()))),
-                (None, Some(stream)) => admitted.push((put, Arc::clone(stream))),
-                (None, None) => {
+                // Routed when there was no such stream yet: not to be stored in part.
+                (None, Some(stream)) if put.hashes.len() == put.entries.len() => {
+                    admitted.push((put, Arc::clone(stream)));
+                }
+                (None, _) => {
                     let missing = PutError::StreamNotFound(put.stream.clone());
                     let _ = put.answer.send(Err(missing));
                 }
@@ -381,8 +384,8 @@ impl Writer {
         if let Err(error) = rolled {
             self.refusal(error);
         }
-        let now = self.store.clock.now().max(self.last_arrival);
-        if let Some(trimmed) = self.catalog.trimmed(now)
+        // As readers have it, who go by the clock alone.
+        if let Some(trimmed) = self.catalog.trimmed(self.store.clock.now())
             && let Err(error) = self.adopt(trimmed, true)
         {
             tracing::warn!(%error, "shards without records stay listed for now");

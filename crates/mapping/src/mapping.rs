@@ -215,8 +215,16 @@ impl Shards {
     fn stopped(&mut self, result: Result<(Id, Finish), tokio::task::JoinError>) -> Option<Finish> {
         match result {
             Ok((id, finish)) => {
-                if let (Some(shard), Finish::ShardEnd) = (self.running.remove(&id), finish) {
-                    self.ended.insert(shard);
+                match (self.running.remove(&id), &finish) {
+                    (Some(shard), Finish::ShardEnd) => {
+                        self.ended.insert(shard);
+                    }
+                    (_, Finish::Gone) => {
+                        // The stream may have been made anew, with other shards by the same names:
+                        // which of them ended is asked again.
+                        self.ended.clear();
+                    }
+                    _ => {}
                 }
                 Some(finish)
             }

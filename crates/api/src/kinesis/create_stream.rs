@@ -6,6 +6,7 @@ use baikonur_stream::{
 
 use crate::kinesis::Kinesis;
 use crate::kinesis::shapes::{DISTRIBUTIONS, ModeMember, distribution};
+use crate::kinesis::update_stream_warm_throughput::warm_throughput;
 use crate::limits::{RECORD_KIB, SHARDS_DEFAULT};
 use crate::wire::constraint::{NAME, NAME_LENGTH, OneOf, Range, Required, missing};
 use crate::wire::error::ApiError;
@@ -36,9 +37,9 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Creat
         (None, Some(_)) => StreamMode::Provisioned,
         (None, None) => StreamMode::OnDemand,
     };
-    let warm_throughput_mibps = request.warm.map(|warm| warm.0.unsigned_abs());
+    let warm_throughput_mibps = warm_throughput(request.warm)?;
     let shard_count = match (request.shard_count, mode) {
-        (Some(Integer(count)), _) => count.unsigned_abs(),
+        (Some(Integer(count)), _) => count.unsigned_abs().max(warm_throughput_mibps.unwrap_or(0)),
         (None, StreamMode::Provisioned) => return Err(missing("ShardCount")),
         (None, StreamMode::OnDemand) => SHARDS_DEFAULT.max(warm_throughput_mibps.unwrap_or(0)),
     };

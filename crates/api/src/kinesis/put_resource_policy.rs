@@ -5,8 +5,9 @@ use baikonur_stream::StreamChange;
 
 use crate::kinesis::Kinesis;
 use crate::kinesis::resource::Resource;
+use crate::limits::POLICY_BYTES_MAX;
 use crate::wire::constraint::{ARN_LENGTH, RESOURCE_ARN, Required};
-use crate::wire::error::ApiError;
+use crate::wire::error::{ApiError, ErrorCode};
 use crate::wire::json::is_json;
 use crate::wire::members::Text;
 use crate::wire::structure::structure;
@@ -26,6 +27,10 @@ pub(crate) struct Call {
 pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call, ApiError> {
     let resource = kinesis.home.named_resource(request.arn.as_ref())?;
     let policy = request.policy.map(|policy| policy.as_str().to_owned()).unwrap_or_default();
+    if policy.len() > POLICY_BYTES_MAX {
+        let message = format!("A policy has at most {POLICY_BYTES_MAX} bytes.");
+        return Err(ApiError::new(ErrorCode::LimitExceeded, message));
+    }
     if !policy.trim_start().starts_with('{') || !is_json(policy.as_bytes()) {
         return Err(ApiError::invalid_argument("The policy is not a JSON document."));
     }

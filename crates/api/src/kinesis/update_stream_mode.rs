@@ -5,6 +5,7 @@ use baikonur_stream::{StreamChange, StreamMode, StreamName};
 
 use crate::kinesis::Kinesis;
 use crate::kinesis::shapes::ModeMember;
+use crate::kinesis::update_stream_warm_throughput::warm_throughput;
 use crate::wire::constraint::{ARN_LENGTH, Range, Required, STREAM_ARN};
 use crate::wire::error::ApiError;
 use crate::wire::members::{Integer, Text};
@@ -28,7 +29,7 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call,
     Ok(Call {
         stream: kinesis.home.stream(None, request.stream_arn.as_ref())?,
         mode: request.mode.map(|mode| mode.mode()).unwrap_or_default(),
-        warm: request.warm.map(|warm| warm.0.unsigned_abs()),
+        warm: warm_throughput(request.warm)?,
     })
 }
 

@@ -27,14 +27,22 @@ pub(crate) struct Call {
 
 pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call, ApiError> {
     let stream = kinesis.home.stream(request.stream_name.as_ref(), request.stream_arn.as_ref())?;
-    let mibps = request.mibps.map_or(0, |mibps| mibps.0.unsigned_abs());
-    if mibps > WARM_THROUGHPUT_MIBPS_MAX {
-        return Err(ApiError::invalid_argument(format!(
-            "WarmThroughputMiBps must be at most {WARM_THROUGHPUT_MIBPS_MAX}. Specified value was \
-             {mibps}"
-        )));
-    }
+    let mibps = warm_throughput(request.mibps)?.unwrap_or(0);
     Ok(Call { stream, mibps })
+}
+
+/// The throughput that a member asks for; as much as an account can have at most.
+pub(super) fn warm_throughput(member: Option<Integer>) -> Result<Option<u32>, ApiError> {
+    let mibps = member.map(|mibps| mibps.0.unsigned_abs());
+    match mibps {
+        Some(mibps) if mibps > WARM_THROUGHPUT_MIBPS_MAX => {
+            Err(ApiError::invalid_argument(format!(
+                "WarmThroughputMiBps must be at most {WARM_THROUGHPUT_MIBPS_MAX}. Specified value \
+                 was {mibps}"
+            )))
+        }
+        mibps => Ok(mibps),
+    }
 }
 
 output! {

@@ -283,3 +283,23 @@ async fn limits_of_amazon_refuse_single_records_and_never_those_that_go_with_a_p
     assert_eq!(texts(&engine, "s", 1).await.len(), 4);
     assert_eq!(EngineSettings::new("d").durability, Durability::Fsync);
 }
+
+#[test]
+fn a_put_that_was_routed_before_its_stream_was_made_is_refused_and_remembers_nothing() {
+    let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
+    let (mut bench, _) = super::shadow::open(&disk, &clock, Durability::Fsync).unwrap();
+    assert!(bench.create("s"));
+    let up_to = baikonur_stream::SequenceNumber::new(START, 0, 1, START);
+    let (answer, mut done) = tokio::sync::oneshot::channel();
+    let put = crate::writer::Put {
+        stream: stream("s"),
+        entries: vec![entry(0, "early")],
+        hashes: Vec::new(),
+        remember: Some(baikonur_stream::ProducerPosition { producer: "p".to_owned(), up_to }),
+        answer,
+    };
+    bench.writer.work([crate::writer::Request::Put(put)]);
+    let refused = baikonur_stream::PutError::StreamNotFound(stream("s"));
+    assert_eq!(done.try_recv().unwrap(), Err(refused));
+    assert!(crate::lock::read(&bench.store.notes).is_empty());
+}
