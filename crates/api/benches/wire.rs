@@ -2,129 +2,22 @@
 //! with HTTP over a socket, whose client shares the core. Prints records per second on one core; run
 //! with `cargo bench -p baikonur-api`.
 
+mod weightless;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use baikonur_api::{Format, InProcess, NoPages, Server, ServerSettings, Streams};
-use baikonur_stream::{
-    Administer, AdministerError, BillingCommitment, Clock, CreateStream, Cursor, PartitionKey,
-    Placed, ProducerPosition, PutEntry, PutError, Read, ReadError, ReadLimits, ReadPage, Record,
-    SequenceNumber, Shard, ShardAddress, ShardId, ShardUsage, StartingPosition, StreamChange,
-    StreamDescription, StreamName, StreamOwner, StreamStatus, SystemClock, Timestamp, Write,
-};
+use baikonur_stream::{Clock, PartitionKey, Record, ShardId, SystemClock};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use weightless::number;
 
 const RECORDS: usize = 100;
 const RECORD_BYTES: usize = 480;
 const RUN: Duration = Duration::from_secs(2);
-
-/// Streams that take everything at once and always hold the same page.
-struct Weightless {
-    page: Vec<Record>,
-}
-
-fn number(counter: u64) -> SequenceNumber {
-    SequenceNumber::new(1_700_000_000, 1, counter, 1_700_000_100)
-}
-
-#[async_trait]
-impl Write for Weightless {
-    async fn put(
-        &self,
-        _: &StreamName,
-        entries: Vec<PutEntry>,
-        _: Option<ProducerPosition>,
-    ) -> Result<Vec<Result<Placed, PutError>>, PutError> {
-        let place = |(counter, entry): (usize, &PutEntry)| {
-            let shard = ShardId::new((entry.hash_key().value() >> 126) as u32);
-            Ok(Placed { shard, sequence_number: number(counter as u64) })
-        };
-        Ok(entries.iter().enumerate().map(place).collect())
-    }
-
-    async fn remembered(&self, _: &str) -> Result<Option<SequenceNumber>, PutError> {
-        Ok(None)
-    }
-}
-
-#[async_trait]
-impl Read for Weightless {
-    async fn shards(&self, _: &StreamName) -> Result<Vec<Shard>, ReadError> {
-        Ok(Vec::new())
-    }
-
-    async fn seek(&self, shard: &ShardAddress, _: StartingPosition) -> Result<Cursor, ReadError> {
-        Ok(Cursor { shard: shard.clone(), from: number(0) })
-    }
-
-    async fn read(&self, cursor: &Cursor, _: ReadLimits) -> Result<ReadPage, ReadError> {
-        Ok(ReadPage {
-            records: self.page.clone(),
-            next: Some(cursor.clone()),
-            millis_behind_latest: 0,
-            children: Vec::new(),
-        })
-    }
-
-    async fn wait(&self, _: &Cursor, _: Duration) {}
-}
-
-#[async_trait]
-impl Administer for Weightless {
-    async fn create_stream(&self, _: CreateStream) -> Result<(), AdministerError> {
-        Ok(())
-    }
-
-    async fn delete_stream(&self, _: &StreamName, _: bool) -> Result<(), AdministerError> {
-        Ok(())
-    }
-
-    async fn list_streams(&self, _: &StreamOwner) -> Result<Vec<StreamName>, AdministerError> {
-        Ok(Vec::new())
-    }
-
-    async fn describe_stream(
-        &self,
-        name: &StreamName,
-    ) -> Result<StreamDescription, AdministerError> {
-        Ok(StreamDescription {
-            name: name.clone(),
-            status: StreamStatus::Active,
-            created: Timestamp::from_seconds(1_700_000_000),
-            properties: Arc::default(),
-            shards: Arc::new([]),
-            consumers: Arc::default(),
-        })
-    }
-
-    async fn change_stream(
-        &self,
-        name: &StreamName,
-        _: StreamChange,
-    ) -> Result<StreamDescription, AdministerError> {
-        self.describe_stream(name).await
-    }
-
-    async fn usage(&self, _: &StreamName) -> Result<Vec<ShardUsage>, AdministerError> {
-        Ok(Vec::new())
-    }
-
-    async fn commitment(&self, _: &StreamOwner) -> Result<BillingCommitment, AdministerError> {
-        Ok(BillingCommitment::default())
-    }
-
-    async fn commit_to(
-        &self,
-        _: &StreamOwner,
-        _: BillingCommitment,
-    ) -> Result<(), AdministerError> {
-        Ok(())
-    }
-}
 
 /// A log line of the usual kind, of about `RECORD_BYTES`.
 fn line(index: usize) -> Vec<u8> {
@@ -165,7 +58,7 @@ fn in_cbor(value: &ciborium::Value) -> Bytes {
 
 fn page() -> Vec<Record> {
     let record = |index: usize| Record {
-        sequence_number: number(index as u64),
+        sequence_number: number(ShardId::new(1), index as u64),
         arrival: Clock::now(&SystemClock::new()),
         partition_key: PartitionKey::new(format!("partition-{index:06}").into()).expect("short"),
         data: line(index).into(),
@@ -235,13 +128,7 @@ async fn measure_http(streams: Streams) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let weightless = Arc::new(Weightless { page: page() });
-    let streams = Streams {
-        read: Arc::clone(&weightless) as _,
-        write: Arc::clone(&weightless) as _,
-        administer: weightless,
-        clock: Arc::new(SystemClock::new()),
-    };
+    let streams = weightless::streams(page());
     let operations = InProcess::new(&ServerSettings::default(), streams.clone());
     measure(Format::Json, &operations, "PutRecords", put_body()).await;
     measure(Format::Cbor, &operations, "PutRecords", put_body_in_cbor()).await;

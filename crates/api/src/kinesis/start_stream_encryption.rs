@@ -20,7 +20,7 @@ structure! {
 }
 
 pub(crate) struct Call {
-    stream: StreamName,
+    pub(super) stream: StreamName,
     key: String,
 }
 

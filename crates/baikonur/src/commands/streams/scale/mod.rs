@@ -1,9 +1,8 @@
 //! `baikonur streams scale`: more, fewer or so many shards, and how they lie.
 
-mod down;
 mod report;
+mod step;
 mod to;
-mod up;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -28,8 +27,10 @@ pub(super) struct Scale {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Up(up::Up),
-    Down(down::Down),
+    /// More shards.
+    Up(step::Step),
+    /// Fewer shards, at least one.
+    Down(step::Step),
     To(to::To),
     Report(report::ReportOnly),
 }
@@ -37,8 +38,8 @@ enum Command {
 impl Scale {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Up(up) => up.run().await,
-            Command::Down(down) => down.run().await,
+            Command::Up(step) => step.run(Target::Up).await,
+            Command::Down(step) => step.run(Target::Down).await,
             Command::To(to) => to.run().await,
             Command::Report(report) => report.run().await,
         }

@@ -1,15 +1,15 @@
-//! `baikonur streams scale up`.
+//! `baikonur streams scale up` and `down`: from the shards that there are.
 
 use std::process::ExitCode;
 
-use baikonur_scaling::Target;
+use baikonur_scaling::{Change, Target};
 use baikonur_stream::StreamName;
 
 use super::{By, Options, Rule, What};
 
-/// More shards.
+/// A number of shards relative to the present one.
 #[derive(Debug, clap::Args)]
-pub(super) struct Up {
+pub(super) struct Step {
     /// The stream.
     stream: StreamName,
     #[command(flatten)]
@@ -20,9 +20,9 @@ pub(super) struct Up {
     options: Options,
 }
 
-impl Up {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let target = Target::Up(self.by.change(&self.rule)?);
+impl Step {
+    pub(super) async fn run(self, target: fn(Change) -> Target) -> anyhow::Result<ExitCode> {
+        let target = target(self.by.change(&self.rule)?);
         self.options.scale(&self.stream, What::Stream(target)).await
     }
 }
