@@ -31,11 +31,11 @@ def identifier_of(data):
 class Writer(threading.Thread):
     """A client that puts, remembers what was acknowledged, and never sends a record twice."""
 
-    def __init__(self, number, server, stop, seed, stream="router", keys=16, pause=0.05):
+    def __init__(self, number, server, stop, seed, stream="router", name="w", keys=16):
         super().__init__(name=f"writer-{number}", daemon=True)
-        self.server, self.stop, self.stream, self.pause = server, stop, stream, pause
+        self.server, self.stop, self.stream = server, stop, stream
         self.random = random.Random(f"{seed}-writer-{number}")
-        self.next = {f"w{number}-k{key:02}": 0 for key in range(keys)}
+        self.next = {f"{name}{number}-k{key:02}": 0 for key in range(keys)}
         # (identifier, shard, sequence number) in the order of the answers.
         self.acknowledged, self.unknown, self.refused = [], set(), []
         self.error = None
@@ -53,7 +53,7 @@ class Writer(threading.Thread):
             )
             while not self.stop.is_set():
                 self.put(client)
-                time.sleep(self.random.uniform(0, self.pause))
+                time.sleep(self.random.uniform(0, 0.05))
         except BaseException as error:  # shown by the main thread
             self.error = error
 

@@ -3,6 +3,7 @@
 #
 #   BAIKONUR_BIN           another binary than target/release/baikonur
 #   BAIKONUR_CRASH_ROUNDS  random kill -9 of the crash test (20)
+#   BAIKONUR_KILLS         random kill -9 of the resharding test (6)
 #   BAIKONUR_CRASH_SEED    repeats a crash test's random choices
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -7,7 +7,7 @@ import botocore.exceptions
 import urllib3
 
 from baikonur_server import Baikonur
-from numbered_records import ERRORS, Writers, check_order_per_key, identifier_of, only_once
+from numbered_records import ERRORS, Writers, check_order_per_key, identifier_of, line, only_once
 from parts.waiting import eventually
 from resharding import is_open, merge, open_shards, parents_of, scale, shards_of, split
 
@@ -146,3 +146,75 @@ def test_a_consumer_follows_children_through_splits_merges_and_scaling(tmp_path)
         for subscriber in subscribers:
             eventually(lambda: subscriber.count() >= len(acknowledged), f"all records came to {subscriber.name}")
             check(subscriber, client, acknowledged)
+
+
+def test_a_consumer_goes_on_where_it_was_when_the_server_ends_or_is_killed_between_changes(tmp_path):
+    server = Baikonur(tmp_path, CONFIG)
+    with server:
+        subscriber = Subscriber(server, "persistent")
+        written = {}
+        for number, end in enumerate((server.stop, server.kill, server.kill, None)):
+            client = server.client()
+            with Writers(2, server, f"round-{number}", stream="s", name=f"round{number}") as writers:
+                some_more(writers)
+                now = open_shards(shards_of(client, "s"))
+                if end:
+                    split(client, "s", now[number])
+                else:
+                    merge(client, "s", *now[:2])
+                some_more(writers)
+            assert writers.refused() == [] and not writers.unknown()
+            written |= writers.acknowledged()
+            if end:
+                # The consumer has some of it, not all for sure.
+                end()
+                server.start()
+        eventually(lambda: subscriber.count() >= len(written), "all records came", 90)
+        check(subscriber, client, written)
+        assert subscriber.again >= 3, "restarts broke subscriptions off"
+
+
+def test_the_later_subscription_wins_but_not_within_five_seconds(tmp_path):
+    with Baikonur(tmp_path, CONFIG) as server:
+        client = server.client(retries={"total_max_attempts": 1}, read_timeout=30)
+        consumer, other = register(client, "one"), register(client, "other")
+        shard = open_shards(shards_of(client, "s"))[0]["ShardId"]
+
+        def subscribe(consumer):
+            return client.subscribe_to_shard(
+                ConsumerARN=consumer, ShardId=shard, StartingPosition={"Type": "LATEST"})["EventStream"]
+
+        refusals = []
+
+        def subscribe_when_allowed():
+            try:
+                return subscribe(consumer)
+            except client.exceptions.ResourceInUseException as refused:
+                refusals.append(refused)
+                return None
+
+        # Before the first call, so that what is asserted below holds however slow the machine is.
+        began = time.monotonic()
+        first = subscribe(consumer)
+        beside = subscribe(other)
+        second = eventually(subscribe_when_allowed, "the second subscription", 30, every=0.2)
+        assert time.monotonic() - began >= HOLD_SECONDS and refusals
+        answer = client.put_record(
+            StreamName="s", Data=line("k-000000"), PartitionKey="k",
+            ExplicitHashKey=shards_of(client, "s")[shard]["HashKeyRange"]["StartingHashKey"])
+        for stream in (second, beside):
+            assert first_record(stream)["SequenceNumber"] == answer["SequenceNumber"]
+            stream.close()
+        assert first_record(first) is None, "the first one has ended, without the record"
+        first.close()
+
+
+def first_record(stream):
+    """The first record of a subscription; none when it ends before."""
+    try:
+        for event in stream:
+            for record in event["SubscribeToShardEvent"]["Records"]:
+                return record
+    except botocore.exceptions.EventStreamError as error:
+        assert "ResourceInUseException" in str(error), error
+    return None
