@@ -15,6 +15,9 @@ use super::signing_key::sha256;
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
+/// What some clients sign in HTTP/2 in the place of `host`: the pseudo-header itself.
+pub(crate) const AUTHORITY: &str = ":authority";
+
 /// The head of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head<'a> {
@@ -22,7 +25,7 @@ pub(crate) struct Head<'a> {
     /// As sent: encoded once.
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
-    /// Stands in for a missing `Host`, as in HTTP/2.
+    /// In HTTP/2 the host that is called; stands in for a missing `Host`.
     pub(crate) authority: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
 }
@@ -119,7 +122,8 @@ fn write_query(text: &mut Vec<u8>, query: &str, without: Option<&str>) {
 fn write_header(text: &mut Vec<u8>, head: Head<'_>, name: &str) -> Result<(), HeaderMissing> {
     let mut values = head.headers.get_all(name).iter().peekable();
     if values.peek().is_none() {
-        let authority = head.authority.filter(|_| name == HOST.as_str()).ok_or(HeaderMissing)?;
+        let is_host = name == HOST.as_str() || name == AUTHORITY;
+        let authority = head.authority.filter(|_| is_host).ok_or(HeaderMissing)?;
         text.extend_from_slice(authority.as_bytes());
         return Ok(());
     }
@@ -140,7 +144,7 @@ fn write_header(text: &mut Vec<u8>, head: Head<'_>, name: &str) -> Result<(), He
 
 /// Whether `name` is as header names stand in `SignedHeaders`.
 pub(crate) fn is_canonical_name(name: &str) -> bool {
-    HeaderName::from_lowercase(name.as_bytes()).is_ok()
+    name == AUTHORITY || HeaderName::from_lowercase(name.as_bytes()).is_ok()
 }
 
 #[cfg(test)]
@@ -199,10 +203,12 @@ mod tests {
         };
         assert_eq!(written(|text| write_header(text, head, "a").unwrap()), "x y z,,w");
         assert_eq!(written(|text| write_header(text, head, "host").unwrap()), "h:1");
+        assert_eq!(written(|text| write_header(text, head, ":authority").unwrap()), "h:1");
         assert_eq!(write_header(&mut Vec::new(), head, "b"), Err(HeaderMissing));
         let none = Head { authority: None, ..head };
         assert_eq!(write_header(&mut Vec::new(), none, "host"), Err(HeaderMissing));
-        assert!(is_canonical_name("x-amz-date"));
+        assert!(is_canonical_name("x-amz-date") && is_canonical_name(":authority"));
+        assert!(!is_canonical_name(":path"));
         assert!(!is_canonical_name("X-Amz-Date") && !is_canonical_name("a\nb"));
     }
 }

@@ -7,7 +7,7 @@ use baikonur_stream::Timestamp;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, DATE, HOST};
 
-use super::canonical::{is_canonical_name, pairs};
+use super::canonical::{AUTHORITY, is_canonical_name, pairs};
 use super::signing_key::parse_hex;
 use super::{ALGORITHM, SERVICE, TERMINATOR, amz_date, refusal};
 use crate::wire::error::ApiError;
@@ -56,7 +56,7 @@ impl<'a> Claim<'a> {
             false => Self::in_query(query.unwrap_or_default())?,
         };
         let signed = || claim.signed_headers.split(';');
-        if !signed().any(|name| name == HOST.as_str()) {
+        if !signed().any(|name| name == HOST.as_str() || name == AUTHORITY) {
             return Err(refusal::host_not_signed());
         }
         if !signed().all(is_canonical_name) {
