@@ -44,12 +44,15 @@ def test_a_client_does_everything_and_sees_each_record_once(client, server, tmp_
 
 
 class Secured(Baikonur):
-    """With TLS and a certificate of its own making."""
+    """With TLS, a certificate of its own making, and signatures that are verified."""
 
     is_ready = Server.is_ready
 
     def __init__(self, folder):
-        super().__init__(folder, {"server": {"tls": "generated"}})
+        # What all clients sign with: here it is verified.
+        credentials = folder / "credentials"
+        credentials.write_text("[default]\naws_access_key_id = local\naws_secret_access_key = local\n")
+        super().__init__(folder, {"server": {"tls": "generated", "credentials_file": str(credentials)}})
         self.endpoint = f"https://127.0.0.1:{self.port}"
 
 

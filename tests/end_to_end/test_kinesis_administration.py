@@ -1,7 +1,6 @@
 """What changes streams, as boto3 and the AWS CLI ask for it: shards, consumers, tags, policies, modes and settings.
 
-The order and number of records across all that is here as well; limits of a day and throttling are tested with a clock
-of their own.
+The order and number of records across all that is here as well, and that all of it outlives a kill.
 """
 
 import base64
@@ -631,3 +630,89 @@ def test_the_aws_cli_administers_a_stream(server):
         active()
         aws("delete-stream", *stream, "--enforce-consumer-deletion")
         aws("wait", "stream-not-exists", *stream)
+
+
+# All of it outlives the process, and is limited where that is asked for.
+
+def test_everything_that_is_set_survives_a_kill(tmp_path):
+    server = Baikonur(tmp_path, {})
+    with server:
+        kinesis = server.client()
+        kinesis.create_stream(StreamName="s", StreamModeDetails={"StreamMode": "ON_DEMAND"}, Tags={"a": "1"})
+        kinesis.create_stream(StreamName="p", ShardCount=2)
+        stream = arn("s")
+        kinesis.update_account_settings(MinimumThroughputBillingCommitment={"Status": "ENABLED"})
+        kinesis.update_stream_warm_throughput(StreamARN=stream, WarmThroughputMiBps=6)
+        kinesis.update_stream_record_distribution_strategy(StreamARN=stream, RecordDistributionStrategy="AUTO")
+        kinesis.update_max_record_size(StreamARN=stream, MaxRecordSizeInKiB=2048)
+        kinesis.start_stream_encryption(StreamName="p", EncryptionType="KMS", KeyId="alias/aws/kinesis")
+        kinesis.put_record(StreamName="p", Data=b"sealed", PartitionKey="a")
+        kinesis.stop_stream_encryption(StreamName="p", EncryptionType="KMS", KeyId="alias/aws/kinesis")
+        kinesis.put_record(StreamName="p", Data=b"open", PartitionKey="a")
+        kinesis.start_stream_encryption(StreamName="p", EncryptionType="KMS", KeyId="another")
+        kinesis.enable_enhanced_monitoring(StreamName="p", ShardLevelMetrics=["IncomingBytes", "OutgoingBytes"])
+        kinesis.put_resource_policy(ResourceARN=stream, Policy='{"Version":"2012-10-17"}')
+        reader = kinesis.register_stream_consumer(StreamARN=stream, ConsumerName="reader", Tags={"b": "2"})["Consumer"]
+        kinesis.put_resource_policy(ResourceARN=reader["ConsumerARN"], Policy='{"Id":"of-consumer"}')
+        split(kinesis, "p", 0, 1000)
+
+        def everything():
+            kinesis = server.client()
+            resources = (stream, arn("p"), reader["ConsumerARN"])
+            answers = [
+                kinesis.describe_account_settings(), kinesis.list_shards(StreamName="s"), kinesis.list_shards(StreamName="p"),
+                kinesis.describe_stream_summary(StreamName="s"), kinesis.describe_stream_summary(StreamName="p"),
+                kinesis.describe_stream_consumer(ConsumerARN=reader["ConsumerARN"]), kinesis.describe_limits(),
+                *(kinesis.list_tags_for_resource(ResourceARN=one) for one in resources),
+                *(kinesis.get_resource_policy(ResourceARN=one) for one in resources),
+            ]
+            for answer in answers:
+                del answer["ResponseMetadata"]
+            return answers, {
+                record["Data"]: record.get("EncryptionType") for records in read_stream(kinesis, "p").values() for record in records
+            }
+
+        before, records = everything()
+        assert records == {b"sealed": "KMS", b"open": None}
+        text = json.dumps(before, default=str)
+        for expected in ("ENABLED", "AUTO", "2048", "another", "OutgoingBytes", "2012-10-17", "of-consumer", '"TargetMiBps": 6'):
+            assert expected in text, expected
+        for _ in range(2):
+            server.kill()
+            server.start()
+            assert everything() == (before, records)
+
+
+def test_shards_take_and_give_what_amazons_do_where_that_is_asked_for(tmp_path):
+    with Baikonur(tmp_path, {"server": {"limits": "aws"}, "streams": {"s": {"shards": 1}, "large": {"shards": 1}}}) as server:
+        # It would wait out what it is told.
+        kinesis = server.client(retries={"total_max_attempts": 1})
+        rate = "Rate exceeded for shard shardId-000000000000 in stream {} under account 000000000000."
+        # 4,000 records are more than two seconds admit, so some are refused unless putting them takes three.
+        refused = []
+        for batch in range(8):
+            entries = [{"Data": b"x", "PartitionKey": str(number)} for number in range(500)]
+            answer = kinesis.put_records(StreamName="s", Records=entries)
+            failed = [record for record in answer["Records"] if "ErrorCode" in record]
+            assert answer["FailedRecordCount"] == len(failed)
+            refused += failed
+        codes = {(record["ErrorCode"], record["ErrorMessage"]) for record in refused}
+        assert codes == {("ProvisionedThroughputExceededException", rate.format("s"))}
+        taken = 4000 - len(refused)
+        assert 1000 <= taken < 4000
+        with pytest.raises(kinesis.exceptions.ProvisionedThroughputExceededException):
+            for _ in range(100):
+                kinesis.put_record(StreamName="large", Data=b"x" * 500_000, PartitionKey="a")
+        place = iterator(kinesis, "s", 0, "TRIM_HORIZON")
+        with pytest.raises(kinesis.exceptions.ProvisionedThroughputExceededException, match="Rate exceeded for shard"):
+            for _ in range(100):
+                kinesis.get_records(ShardIterator=place)
+        # Only throttled: what was acknowledged is there.
+        eventually(lambda: len(read(kinesis, place)) == taken, "all that was taken")
+
+
+def read(kinesis, place):
+    try:
+        return kinesis.get_records(ShardIterator=place)["Records"]
+    except kinesis.exceptions.ProvisionedThroughputExceededException:
+        return []

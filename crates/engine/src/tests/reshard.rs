@@ -105,7 +105,8 @@ impl Promised {
     }
 }
 
-async fn reshard(engine: &Engine, random: &mut Random) {
+/// A change of the shards that is allowed; it fails only with the disk.
+async fn reshard(engine: &Engine, random: &mut Random) -> Result<(), AdministerError> {
     let listed = shards(engine).await;
     let mut open: Vec<&Shard> = listed.iter().filter(is_open).collect();
     open.sort_by_key(|shard| shard.hash_key_range.start);
@@ -129,10 +130,12 @@ async fn reshard(engine: &Engine, random: &mut Random) {
             StreamChange::UpdateShardCount { target }
         }
     };
-    change(engine, wanted).await.unwrap();
+    let changed = change(engine, wanted).await;
+    assert!(matches!(changed, Ok(()) | Err(AdministerError::Unavailable(_))), "{changed:?}");
     let after = shards(engine).await;
     let kept = |shard: &&Shard| after.iter().any(|a| a.id == shard.id);
     assert!(listed.iter().filter(is_open).all(|shard| kept(&shard)), "an open shard was forgotten");
+    changed
 }
 
 async fn interleave(seed: u64) {
@@ -141,7 +144,7 @@ async fn interleave(seed: u64) {
     let mut engine = prepared(&disk, &clock).await;
     let (mut promised, mut number, mut hour) = (Promised::default(), 0u64, 0u64);
     for _ in 0..40 {
-        match random.below(10) {
+        match random.below(12) {
             0..5 => {
                 let count = 1 + random.below(4);
                 let entries: Vec<_> = (0..count)
@@ -159,7 +162,7 @@ async fn interleave(seed: u64) {
                     promised.0.entry(key).or_default().push((hour, data));
                 }
             }
-            5..7 => reshard(&engine, &mut random).await,
+            5..7 => reshard(&engine, &mut random).await.unwrap(),
             7 => {
                 let hours = random.below(9);
                 hour += hours;
@@ -171,6 +174,19 @@ async fn interleave(seed: u64) {
                 }
             }
             8 => {
+                disk.set_space(Some(random.below(3_000)));
+                // Done or refused, whole; what is put afterwards goes where readers find it.
+                let _ = reshard(&engine, &mut random).await;
+                disk.set_space(None);
+            }
+            9 => {
+                disk.lose_power_at(1 + random.below(8));
+                let _ = reshard(&engine, &mut random).await;
+                drop(engine);
+                disk = disk.after_power_loss(&mut random);
+                (engine, _) = open(&disk, &clock);
+            }
+            10 => {
                 engine.close().await;
                 drop(engine);
                 (engine, _) = open(&disk, &clock);
@@ -221,6 +237,29 @@ async fn a_closed_shard_is_read_to_its_end_and_wakes_who_waits() {
     // The lowest hash key is the lower child's now.
     let placed = engine.put(&stream("s"), vec![entry(0, "after")], None).await.unwrap();
     assert_eq!(placed[0].clone().unwrap().shard, ShardId::new(2));
+}
+
+#[tokio::test]
+async fn what_went_through_open_shards_is_told_to_those_who_scale() {
+    let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
+    let engine = prepared(&disk, &clock).await;
+    for _ in 0..3 {
+        put(&engine, "s", 1, "four").await.unwrap();
+    }
+    assert_eq!(texts(&engine, "s", 1).await.len(), 3);
+    let figures = |usage: Vec<baikonur_stream::ShardUsage>| -> Vec<_> {
+        let of = |u: &baikonur_stream::ShardUsage| {
+            (u.shard.index(), [u.records_in, u.bytes_in, u.records_out, u.bytes_out])
+        };
+        usage.iter().map(of).collect()
+    };
+    // Of payloads and of the key, which has three bytes.
+    let before = figures(engine.usage(&stream("s")).await.unwrap());
+    assert_eq!(before, [(0, [0; 4]), (1, [3, 21, 3, 21])]);
+    let split = Reshard::Split { shard: ShardId::new(0), at: HashKey::new(1 << 100) };
+    change(&engine, StreamChange::Reshard(split)).await.unwrap();
+    let after = figures(engine.usage(&stream("s")).await.unwrap());
+    assert_eq!(after, [(2, [0; 4]), (3, [0; 4]), (1, [3, 21, 3, 21])], "by hash key");
 }
 
 #[tokio::test]

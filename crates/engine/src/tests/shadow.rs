@@ -308,6 +308,7 @@ impl Shadow {
 
     /// What was promised is there, and nothing that was not put.
     pub(crate) fn check(&mut self, bench: &Bench, expect: Expect<'_>) {
+        assert!(bench.incarnation("s").is_some(), "a stream that nobody deletes is gone");
         let mut found = Records::new();
         let mut holes = Vec::new();
         for name in NAMES {

@@ -71,8 +71,9 @@ async fn records_come_as_they_are_put_and_a_continuation_goes_on_behind_them() {
         let mut again = subscribe(&world, &arn, start).await.unwrap();
         assert_eq!(keys(&event(&mut again).await), ["b"]);
     }
-    // It was replaced: what it still sends is what was on its way.
-    while next(&mut frames).await.is_some() {}
+    // It was replaced, not left to its five minutes: what it still sends is what was on its way.
+    let rest = async { while next(&mut frames).await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(60), rest).await.unwrap();
 }
 
 #[tokio::test]
@@ -110,6 +111,7 @@ async fn the_end_of_a_shard_tells_its_children_and_no_continuation() {
 async fn a_subscription_lives_five_minutes_with_a_pulse_of_five_seconds() {
     let world = World::with_stream("s", 1).await;
     let arn = world.register("s", "c").await;
+    let begun = tokio::time::Instant::now();
     let mut frames = subscribe(&world, &arn, json!({ "Type": "LATEST" })).await.unwrap();
     let mut events = 0;
     while let Some((kind, _)) = next(&mut frames).await {
@@ -117,6 +119,18 @@ async fn a_subscription_lives_five_minutes_with_a_pulse_of_five_seconds() {
         events += 1;
     }
     assert!((55..=65).contains(&events), "{events} events in five minutes");
+    assert_eq!(begun.elapsed().as_secs(), 300, "of a clock that nobody waits for");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_ends_its_subscriptions() {
+    let world = World::with_stream("s", 1).await;
+    let arn = world.register("s", "c").await;
+    let mut frames = subscribe(&world, &arn, json!({ "Type": "LATEST" })).await.unwrap();
+    event(&mut frames).await;
+    world.kinesis.subscriptions.stop();
+    let rest = async { while next(&mut frames).await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(60), rest).await.unwrap();
 }
 
 #[tokio::test]
