@@ -30,6 +30,11 @@ impl InProcess {
         Self { shared: Shared::new(settings, streams), home: Home::of(settings) }
     }
 
+    /// The names of all operations.
+    pub fn operations() -> impl ExactSizeIterator<Item = &'static str> {
+        Operation::ALL.iter().map(|operation| operation.name())
+    }
+
     /// What an operation answers to a JSON body: the HTTP status and the body of the answer.
     pub async fn call(&self, operation: &str, body: Bytes) -> (u16, Bytes) {
         self.call_in(Format::Json, operation, body).await

@@ -45,8 +45,7 @@ pub(crate) fn changed(
         Change::Stream(name, change) => {
             let stream = present(catalog, &name)?;
             let committed = catalog.commitments.get(&name.owner());
-            let holds = |c: &BillingCommitment| c.ended.is_none_or(|ended| ended > now);
-            let committed = committed.is_some_and(|c| c.started.is_some() && holds(c));
+            let committed = committed.is_some_and(|commitment| commitment.holds(now));
             let subject = Subject { name: &name, stream, now, committed };
             let stream = subject.after(change)?;
             let more = stream.open_shards().saturating_sub(subject.stream.open_shards());

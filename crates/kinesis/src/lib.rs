@@ -1,4 +1,4 @@
-//! Amazon Kinesis, or any endpoint that speaks its API, behind the contracts of `stream`; and what
+//! Amazon Kinesis, or any endpoint that speaks its API, behind the contract `Administer`; and what
 //! stands beside it on Amazon: sums in CloudWatch, topics in SNS.
 
 mod administer;

@@ -1,5 +1,5 @@
-//! How many shards a stream shall have, and the steps that lead there: by hand, by schedule of a
-//! monitor, or by the load of an on-demand stream.
+//! How many shards a stream shall have, and the steps that lead there: by hand, by the
+//! thresholds of a monitor, or by the load of an on-demand stream.
 //!
 //! Planning is pure; what is done goes through [`baikonur_stream::Administer`], so that embedded
 //! streams and Amazon Kinesis are scaled by the same code. The model is

@@ -182,3 +182,10 @@ pub struct BillingCommitment {
     /// When it ended or is to end; none while it goes on.
     pub ended: Option<Timestamp>,
 }
+
+impl BillingCommitment {
+    /// Whether it is in force at `now`: begun, and not ended yet.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.started.is_some() && self.ended.is_none_or(|ended| ended > now)
+    }
+}

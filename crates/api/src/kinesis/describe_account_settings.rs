@@ -35,15 +35,12 @@ output! {
 pub(super) const COMMITMENT_MIN: Duration = Duration::from_secs(24 * 3600);
 
 impl Output {
-    pub(super) fn of(
-        BillingCommitment { started, ended }: BillingCommitment,
-        now: Timestamp,
-    ) -> Self {
-        let status = match (started, ended) {
-            (None, _) => "DISABLED",
-            (Some(_), None) => "ENABLED",
-            (Some(_), Some(end)) if end > now => "ENABLED_UNTIL_EARLIEST_ALLOWED_END",
-            (Some(_), Some(_)) => "DISABLED",
+    pub(super) fn of(commitment: BillingCommitment, now: Timestamp) -> Self {
+        let BillingCommitment { started, ended } = commitment;
+        let status = match ended {
+            _ if !commitment.holds(now) => "DISABLED",
+            None => "ENABLED",
+            Some(_) => "ENABLED_UNTIL_EARLIEST_ALLOWED_END",
         };
         let earliest = |started: Timestamp| started.plus(COMMITMENT_MIN);
         let earliest_end = started.filter(|_| status != "DISABLED").map(earliest);
@@ -64,9 +61,7 @@ impl Kinesis {
 
     /// Refuses what is for accounts with a commitment only.
     pub(crate) async fn must_be_committed(&self) -> Result<(), ApiError> {
-        let BillingCommitment { started, ended } = self.commitment().await?;
-        let now = self.streams.clock.now();
-        if started.is_some() && ended.is_none_or(|ended| ended > now) {
+        if self.commitment().await?.holds(self.streams.clock.now()) {
             return Ok(());
         }
         let message = "Warm throughput takes MinimumThroughputBillingCommitment to be ENABLED.";

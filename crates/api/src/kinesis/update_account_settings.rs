@@ -30,7 +30,7 @@ pub(crate) fn translate(request: Request<'_>, _: &Kinesis) -> Result<bool, ApiEr
 pub(crate) async fn answer(enable: bool, kinesis: &Kinesis) -> Result<Output, ApiError> {
     let now = kinesis.streams.clock.now();
     let before = kinesis.commitment().await?;
-    let holds = before.started.filter(|_| before.ended.is_none_or(|ended| ended > now));
+    let holds = before.started.filter(|_| before.holds(now));
     let after = match (enable, holds) {
         (true, started) => BillingCommitment { started: started.or(Some(now)), ended: None },
         (false, Some(started)) => BillingCommitment {
