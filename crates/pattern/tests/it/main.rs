@@ -1,0 +1,8 @@
+//! Patterns held against data: a table of what AWS answers, and a plain evaluator to agree with.
+
+mod kinesis;
+mod limits;
+mod naive;
+mod properties;
+mod refusals;
+mod truth;
