@@ -10,8 +10,7 @@ use serde_json::Value;
 const SAMPLE: &[u8] = include_bytes!("../../record/tests/data/real-logs.ndjson");
 
 const THREE_KEYS: &str = r#"{"log_type": [{"prefix": "apache"}], "status": [{"numeric": [">=", 400]}], "request": [{"anything-but": {"prefix": "HEAD"}}]}"#;
-const DEEP: &str =
-    r#"{"status": {"connections": {"active": [{"numeric": [">", 2]}]}, "ssl": {"handshakes": [{"exists": true}]}}}"#;
+const DEEP: &str = r#"{"status": {"connections": {"active": [{"numeric": [">", 2]}]}, "ssl": {"handshakes": [{"exists": true}]}}}"#;
 const ALTERNATIVES: &str = r#"{"$or": [{"log_type": [{"wildcard": "*_access"}], "status": [404]}, {"agent": [{"wildcard": "*bot*"}]}, {"remote_ip": [{"cidr": "66.249.0.0/16"}]}]}"#;
 
 fn main() {
@@ -19,12 +18,15 @@ fn main() {
         Some(path) => std::fs::read(path).expect("the file of real logs can be read"),
         None => SAMPLE.to_vec(),
     };
-    let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&[u8]> =
+        text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
     let bytes = lines.iter().map(|line| line.len()).sum::<usize>();
     println!("{} records, {bytes} bytes, {} bytes each", lines.len(), bytes / lines.len());
-    for (name, pattern) in
-        [("3 keys", THREE_KEYS), ("nested keys", DEEP), ("alternatives, wildcards, cidr", ALTERNATIVES)]
-    {
+    for (name, pattern) in [
+        ("3 keys", THREE_KEYS),
+        ("nested keys", DEEP),
+        ("alternatives, wildcards, cidr", ALTERNATIVES),
+    ] {
         let pattern = Pattern::parse(pattern).expect("a pattern");
         let matched = lines.iter().filter(|line| pattern.matches(line)).count();
         measure(&format!("{name} ({matched} match)"), bytes, || {

@@ -82,7 +82,11 @@ mod tests {
             ("2001:db8:1234:1a00::/64", "2001:0db8:123f:1a01::", false),
             ("::/0", "::1", true),
         ] {
-            assert_eq!(Network::read(network).unwrap().takes(text.as_bytes()), expected, "{network} {text}");
+            assert_eq!(
+                Network::read(network).unwrap().takes(text.as_bytes()),
+                expected,
+                "{network} {text}"
+            );
         }
     }
 

@@ -219,9 +219,8 @@ impl<'r> Builder<'r> {
         });
         let wanted_below = wanted_below.collect();
         let node = &mut self.nodes[place];
-        node.lengths = children
-            .iter()
-            .fold(0, |lengths, (name, _)| lengths | 1 << name.len().min(63));
+        node.lengths =
+            children.iter().fold(0, |lengths, (name, _)| lengths | 1 << name.len().min(63));
         node.children = children;
         node.bits = first_bit..self.next_bit;
         node.below = first_below..self.next_bit;

@@ -137,9 +137,7 @@ impl<'p> Walk<'p> {
         }
         match cursor.peek() {
             Some(b'{') if nodes[child].has_children() => self.object(cursor, child, level),
-            Some(b'[') => {
-                cursor.flattened(|cursor| self.element(cursor, child, level))
-            }
+            Some(b'[') => cursor.flattened(|cursor| self.element(cursor, child, level)),
             _ => self.value(cursor, child, level),
         }
     }

@@ -117,10 +117,7 @@ fn text<'v>(operand: &'v Value, operator: &'static str) -> Result<&'v str, Probl
 }
 
 /// `{"equals-ignore-case": text}` in a prefix or suffix.
-fn ignoring_case(
-    members: &[(String, Value)],
-    outer: &'static str,
-) -> Result<CaseFolded, Problem> {
+fn ignoring_case(members: &[(String, Value)], outer: &'static str) -> Result<CaseFolded, Problem> {
     match only_member(members, Problem::NoMatchType, Problem::ManyMatchTypes)? {
         ("equals-ignore-case", operand) => {
             Ok(CaseFolded::new(text(operand, "equals-ignore-case")?))

@@ -53,9 +53,10 @@ impl Choice {
     /// could not be unpacked is no such data: the metadata alone decide.
     pub(super) fn wants(&self, whence: Whence<'_>, rejected: &RejectedPayload) -> bool {
         let data = match rejected.reason {
-            Reason::Empty | Reason::NotUtf8 { .. } | Reason::NotJson { .. } | Reason::NotAnObject => {
-                Data::NotJson
-            }
+            Reason::Empty
+            | Reason::NotUtf8 { .. }
+            | Reason::NotJson { .. }
+            | Reason::NotAnObject => Data::NotJson,
             _ => Data::Unknown,
         };
         self.matches(whence, rejected.partition_key.as_deref(), data)

@@ -130,7 +130,9 @@ mod tests {
         assert_eq!(texts(&format!("filter_criteria = ['{pattern}']")), [pattern]);
         assert_eq!(texts(&format!("filter_criteria = '{pattern}'")), [pattern]);
         assert_eq!(
-            texts("filter_criteria = [{ data = { level = ['ERROR', { prefix = 'W' }], n = [1.50] } }]"),
+            texts(
+                "filter_criteria = [{ data = { level = ['ERROR', { prefix = 'W' }], n = [1.50] } }]"
+            ),
             [r#"{"data":{"level":["ERROR",{"prefix":"W"}],"n":[1.5]}}"#]
         );
         let other = r#"{"partitionKey":["k"]}"#;
@@ -140,7 +142,12 @@ mod tests {
         );
         let api = serde_json::json!({"Filters": [{"Pattern": pattern}, {"Pattern": other}]});
         assert_eq!(texts(&format!("filter_criteria = '{api}'")), [pattern, other]);
-        for none in ["", "filter_criteria = []", "filter_criteria = ''", "filter_criteria = '{\"Filters\":[]}'"] {
+        for none in [
+            "",
+            "filter_criteria = []",
+            "filter_criteria = ''",
+            "filter_criteria = '{\"Filters\":[]}'",
+        ] {
             assert!(texts(none).is_empty(), "{none}");
         }
     }
@@ -164,9 +171,17 @@ mod tests {
                 "{ data = { t = [2015-05-17] } }",
             ),
             ("filter_criteria = [1]", "expected a pattern: a JSON text or a table", "1"),
-            ("filter_criteria = 1", "expected a list of patterns, each a JSON text or a table", "1"),
+            (
+                "filter_criteria = 1",
+                "expected a list of patterns, each a JSON text or a table",
+                "1",
+            ),
             ("filter_criteria = '{'", "not JSON at byte 1", "'{'"),
-            ("filter_criteria = '{\"Filters\":[{\"pattern\":\"x\"}]}'", "unknown field `pattern`", "'{\"Filters\":[{\"pattern\":\"x\"}]}'"),
+            (
+                "filter_criteria = '{\"Filters\":[{\"pattern\":\"x\"}]}'",
+                "unknown field `pattern`",
+                "'{\"Filters\":[{\"pattern\":\"x\"}]}'",
+            ),
         ] {
             let error = toml::from_str::<IntakeSettings>(toml).unwrap_err();
             assert!(error.message().contains(words), "{toml}: {}", error.message());

@@ -80,15 +80,17 @@ impl Intake {
         self.decode(whence, taken, |payload| {
             let event = self.schema.event(payload, &origin)?;
             let own_key = event.partition_key.as_deref();
-            Ok(self.choice.takes(whence, &event.log_type, own_key, &event.json).then(|| TakenEvent {
-                sequence_number: record.sequence_number,
-                arrival: record.arrival,
-                partition_key: event
-                    .partition_key
-                    .as_ref()
-                    .unwrap_or(record.partition_key.bytes())
-                    .clone(),
-                event,
+            Ok(self.choice.takes(whence, &event.log_type, own_key, &event.json).then(|| {
+                TakenEvent {
+                    sequence_number: record.sequence_number,
+                    arrival: record.arrival,
+                    partition_key: event
+                        .partition_key
+                        .as_ref()
+                        .unwrap_or(record.partition_key.bytes())
+                        .clone(),
+                    event,
+                }
             }))
         })
     }
@@ -103,11 +105,13 @@ impl Intake {
         self.decode(whence, taken, |payload| {
             let log_type = self.schema.log_type(&payload)?;
             let own_key = payload.partition_key.as_deref();
-            Ok(self.choice.takes(whence, &log_type, own_key, &payload.bytes).then(|| TakenPayload {
-                sequence_number: record.sequence_number,
-                arrival: record.arrival,
-                record_key: record.partition_key.clone(),
-                payload,
+            Ok(self.choice.takes(whence, &log_type, own_key, &payload.bytes).then(|| {
+                TakenPayload {
+                    sequence_number: record.sequence_number,
+                    arrival: record.arrival,
+                    record_key: record.partition_key.clone(),
+                    payload,
+                }
             }))
         })
     }

@@ -235,7 +235,8 @@ fn data_that_is_no_json_object_is_left_out_where_a_filter_speaks_of_data() {
     assert!(events.is_empty());
     assert_eq!(rejected, [broken], "nobody knows what is in it");
     assert_eq!(filtered, 4);
-    let (_, rejected, filtered) = outcome(&filtering(&[], &[r#"{"partitionKey":["key"]}"#]), &batch);
+    let (_, rejected, filtered) =
+        outcome(&filtering(&[], &[r#"{"partitionKey":["key"]}"#]), &batch);
     assert_eq!((rejected.len(), filtered), (5, 0));
     let (_, rejected, filtered) = outcome(&filtering(&[], &[r#"{"partitionKey":["no"]}"#]), &batch);
     assert_eq!((rejected.len(), filtered), (0, 5));

@@ -23,7 +23,8 @@ fn without_filters_everything_is_delivered() {
 
 #[test]
 fn one_of_the_filters_is_enough() {
-    let filters = [r#"{"data":{"level":["ERROR"]}}"#, r#"{"data":{"status":[{"numeric":[">=",500]}]}}"#];
+    let filters =
+        [r#"{"data":{"level":["ERROR"]}}"#, r#"{"data":{"status":[{"numeric":[">=",500]}]}}"#];
     assert!(matches(&filters, Data::Json(br#"{"level":"ERROR"}"#)));
     assert!(matches(&filters, Data::Json(br#"{"level":"INFO","status":503}"#)));
     assert!(!matches(&filters, Data::Json(br#"{"level":"INFO","status":200}"#)));
@@ -60,8 +61,14 @@ fn metadata_stands_beside_data() {
 #[test]
 fn data_that_is_no_json_object_is_dropped_where_the_pattern_speaks_of_data() {
     for data in [
-        Data::NotJson, Data::Json(b"plain"), Data::Json(b"123"), Data::Json(b"\"x\""), Data::Json(b"[{\"a\":1}]"),
-        Data::Json(b""), Data::Json(b"{\"a\":\"\xff\"}"), Data::Json(b"\xef\xbb\xbf{\"a\":1}"),
+        Data::NotJson,
+        Data::Json(b"plain"),
+        Data::Json(b"123"),
+        Data::Json(b"\"x\""),
+        Data::Json(b"[{\"a\":1}]"),
+        Data::Json(b""),
+        Data::Json(b"{\"a\":\"\xff\"}"),
+        Data::Json(b"\xef\xbb\xbf{\"a\":1}"),
     ] {
         for (pattern, expected) in [
             (r#"{"data":{"a":[1]}}"#, false),

@@ -12,9 +12,7 @@ fn a_pattern_has_so_many_characters() {
 
 #[test]
 fn a_path_has_so_many_names() {
-    let nested = |depth: usize| {
-        format!("{}[1]{}", r#"{"a":"#.repeat(depth), "}".repeat(depth))
-    };
+    let nested = |depth: usize| format!("{}[1]{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
     let event = |depth: usize| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
     assert!(Pattern::parse(&nested(100)).unwrap().matches(event(100).as_bytes()));
     assert!(!Pattern::parse(&nested(100)).unwrap().matches(event(101).as_bytes()));

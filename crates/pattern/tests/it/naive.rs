@@ -58,11 +58,7 @@ fn flatten<'e>(
     }
 }
 
-fn expand<'p>(
-    pattern: &'p Value,
-    path: Option<&str>,
-    combinations: &mut Vec<Combination<'p>>,
-) {
+fn expand<'p>(pattern: &'p Value, path: Option<&str>, combinations: &mut Vec<Combination<'p>>) {
     for (key, value) in pattern.as_object().unwrap() {
         match value {
             Value::Array(alternatives) if key == "$or" => {

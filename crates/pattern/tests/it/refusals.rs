@@ -87,7 +87,10 @@ fn each_mistake_is_told_with_its_field_in_the_words_of_event_ruler() {
             r#"{"s":[{"anything-but":{"equals-ignore-case":[1,2]}}]}"#,
             "s: Inside anything-but/equals-ignore-case list, number|start|null|boolean is not supported.",
         ),
-        (r#"{"s":[{"anything-but":{"wildcard":1}}]}"#, "s: wildcard match pattern must be a string"),
+        (
+            r#"{"s":[{"anything-but":{"wildcard":1}}]}"#,
+            "s: wildcard match pattern must be a string",
+        ),
         (
             r#"{"s":[{"anything-but":{"numeric":["=",1]}}]}"#,
             "s: Unsupported anything-but pattern: numeric",
@@ -105,7 +108,10 @@ fn each_mistake_is_told_with_its_field_in_the_words_of_event_ruler() {
         (r#"{"c":[{"numeric":[">",0,"<",5,6]}]}"#, "c: Too many elements in numeric expression"),
         (r#"{"c":[{"numeric":[">",5,"<",5.0]}]}"#, "c: Bottom must be less than top"),
         (r#"{"ip":[{"cidr":"bad-filter"}]}"#, "ip: Malformed CIDR, one '/' required"),
-        (r#"{"ip":[{"cidr":"bad-/64filter"}]}"#, "ip: Malformed CIDR, mask bits must be an integer"),
+        (
+            r#"{"ip":[{"cidr":"bad-/64filter"}]}"#,
+            "ip: Malformed CIDR, mask bits must be an integer",
+        ),
         (r#"{"ip":[{"cidr":"xx.11.xx/8"}]}"#, "ip: Nonstandard IP address: xx.11.xx"),
         (r#"{"ip":[{"cidr":["x"]}]}"#, "ip: prefix match pattern must be a string"),
         (r#"{"f":[{"wildcard":"a**b"}]}"#, "f: Consecutive wildcard characters at pos 2"),

@@ -86,9 +86,8 @@ fn fields_are_all_wanted_and_found_by_their_paths() {
 
 #[test]
 fn of_equal_keys_the_last_one_counts() {
-    let matches = |pattern: &str, event: &str| {
-        Pattern::parse(pattern).unwrap().matches(event.as_bytes())
-    };
+    let matches =
+        |pattern: &str, event: &str| Pattern::parse(pattern).unwrap().matches(event.as_bytes());
     assert!(!matches(r#"{"a":[1]}"#, r#"{"a":1,"a":2}"#));
     assert!(matches(r#"{"a":[1]}"#, r#"{"a":2,"a":1}"#));
     assert!(!matches(r#"{"a":{"b":[1]}}"#, r#"{"a":{"b":1},"a":{}}"#));
@@ -357,8 +356,20 @@ fn what_is_no_json_object_matches_nothing() {
     let absent = Pattern::parse(r#"{"a":[{"exists":false}]}"#).unwrap();
     assert!(absent.matches(b" {} "));
     for text in [
-        &b""[..], b"x", b"[]", b"1", b"\"{}\"", b"null", b"{", b"{}}", b"{\"a\"}", b"{\"b\":01}",
-        b"\xef\xbb\xbf{}", b"{\"b\":\"\xff\"}", b"[{}]", b"{\"b\":{\"c\":}}",
+        &b""[..],
+        b"x",
+        b"[]",
+        b"1",
+        b"\"{}\"",
+        b"null",
+        b"{",
+        b"{}}",
+        b"{\"a\"}",
+        b"{\"b\":01}",
+        b"\xef\xbb\xbf{}",
+        b"{\"b\":\"\xff\"}",
+        b"[{}]",
+        b"{\"b\":{\"c\":}}",
     ] {
         assert!(!absent.matches(text), "{}", String::from_utf8_lossy(text));
     }

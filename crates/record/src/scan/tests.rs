@@ -123,7 +123,8 @@ fn nested_arrays_are_passed_as_one() {
     ] {
         assert_eq!(flattened(text).unwrap(), elements, "{text}");
     }
-    for text in ["", "1", "{}", "[", "[[]", "[1", "[1,]", "[,1]", "[1 2]", "[[],]", "[1}", "[[1]}"] {
+    for text in ["", "1", "{}", "[", "[[]", "[1", "[1,]", "[,1]", "[1 2]", "[[],]", "[1}", "[[1]}"]
+    {
         assert!(flattened(text).is_err(), "{text}");
     }
     let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
