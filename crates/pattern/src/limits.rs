@@ -7,7 +7,8 @@ pub const FILTERS_MAX: usize = 10;
 /// Characters of a pattern (Lambda API, `Filter`).
 pub const PATTERN_CHARACTERS_MAX: usize = 4096;
 
-/// Combinations that the alternatives of a pattern may make, which is EventBridge's limit for `$or`. A list with `{"exists": false}` beside other values makes two.
+/// Combinations that the alternatives of a pattern may make; a list with `{"exists": false}` beside other values makes
+/// two. Ours: EventBridge multiplies `$or` out as well, and does not publish where it stops.
 pub(crate) const COMBINATIONS_MAX: usize = 1000;
 
 /// Fields of all combinations together. Ours: what a value may cost is in proportion to it.

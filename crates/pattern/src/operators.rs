@@ -48,8 +48,7 @@ impl FieldList {
             Value::Null => self.present.push(Matcher::Null),
             Value::Array(_) => return Err(Problem::NotAMatchValue),
             Value::Object(members) => {
-                let (operator, operand) =
-                    only_member(members, Problem::NoMatchType, Problem::ManyMatchTypes)?;
+                let (operator, operand) = only_member(members)?;
                 self.push_expression(operator, operand)?;
             }
         }
@@ -97,15 +96,12 @@ impl FieldList {
     }
 }
 
-fn only_member(
-    members: &[(String, Value)],
-    none: Problem,
-    many: Problem,
-) -> Result<(&str, &Value), Problem> {
+/// An operator and its operand.
+fn only_member(members: &[(String, Value)]) -> Result<(&str, &Value), Problem> {
     match members {
-        [(name, value)] => Ok((name, value)),
-        [] => Err(none),
-        _ => Err(many),
+        [(operator, operand)] => Ok((operator, operand)),
+        [] => Err(Problem::NoMatchType),
+        _ => Err(Problem::ManyMatchTypes),
     }
 }
 
@@ -118,7 +114,7 @@ fn text<'v>(operand: &'v Value, operator: &'static str) -> Result<&'v str, Probl
 
 /// `{"equals-ignore-case": text}` in a prefix or suffix.
 fn ignoring_case(members: &[(String, Value)], outer: &'static str) -> Result<CaseFolded, Problem> {
-    match only_member(members, Problem::NoMatchType, Problem::ManyMatchTypes)? {
+    match only_member(members)? {
         ("equals-ignore-case", operand) => {
             Ok(CaseFolded::new(text(operand, "equals-ignore-case")?))
         }
@@ -131,8 +127,7 @@ fn anything_but(operand: &Value) -> Result<AnyOf, Problem> {
     let mut list = AnyOf::default();
     match operand {
         Value::Object(members) => {
-            let (operator, operand) =
-                only_member(members, Problem::NoMatchType, Problem::ManyMatchTypes)?;
+            let (operator, operand) = only_member(members)?;
             let operands = match operand {
                 Value::Array(operands) if operands.is_empty() => return Err(Problem::EmptyArray),
                 Value::Array(operands) => operands,
