@@ -9,7 +9,11 @@ from collections import Counter
 import pytest
 
 from baikonur_server import Baikonur, Folder, binary, put_all, read_stream, to_toml
-from parts.waiting import eventually
+from parts.waiting import eventually as eventually_so
+
+
+def eventually(condition):
+    eventually_so(condition, "the pipeline is where the line above wants it")
 
 
 def lines(start, stop):
