@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use crate::backoff::Backoff;
 use crate::machine::{Action, Event, Finish, Now, ShardMachine};
 use crate::settings::Settings;
+use crate::status::{Board, LastError, ShardState};
 
 /// Everything that the delivery of a shard touches.
 #[derive(Clone)]
@@ -25,6 +26,7 @@ pub(crate) struct Surroundings {
     pub(crate) module: Arc<dyn Module>,
     pub(crate) failed_store: Arc<dyn FailedStore>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) board: Board,
     pub(crate) drain: watch::Receiver<bool>,
     pub(crate) seed: u64,
 }
@@ -89,6 +91,8 @@ impl Driver {
             let event = match action {
                 Action::Finish(finish) => {
                     self.meters.iterator_age.set(0.0);
+                    let ended = finish == Finish::ShardEnd;
+                    self.tell(if ended { ShardState::Ended } else { ShardState::Stopped }, None);
                     info!(module = %self.surroundings.consumer, shard = %self.shard, ?finish, "delivery ended");
                     return finish;
                 }
@@ -96,13 +100,36 @@ impl Driver {
             };
             let now = self.now();
             action = self.machine.step(now, event);
-            let age = self.machine.oldest_arrival().map(|arrival| now.wall.since(arrival));
-            self.meters.iterator_age.set(age.unwrap_or_default().as_secs_f64());
+            let state = match &action {
+                Action::Wait(..) => ShardState::AtTip,
+                Action::Sleep(_) => ShardState::Retrying,
+                _ => ShardState::Delivering,
+            };
+            let mut last_error = None;
             if let Some((retries, reason)) = self.machine.take_retries() {
                 self.meters.retries.increment(retries);
                 warn!(module = %self.surroundings.consumer, shard = %self.shard, %reason, "will try again");
+                last_error = Some((retries, LastError { at: now.wall, reason }));
             }
+            self.tell(state, last_error);
         }
+    }
+
+    fn tell(&self, state: ShardState, failed: Option<(u64, LastError)>) {
+        let now = self.surroundings.clock.now();
+        let age = self.machine.oldest_arrival().map(|arrival| now.since(arrival));
+        let iterator_age = age.unwrap_or_default();
+        self.meters.iterator_age.set(iterator_age.as_secs_f64());
+        self.surroundings.board.note(self.shard.shard, |status| {
+            status.state = state;
+            status.checkpoint = self.machine.checkpoint();
+            status.millis_behind_latest = self.machine.millis_behind_latest();
+            status.iterator_age = iterator_age;
+            if let Some((retries, error)) = failed {
+                status.retries += retries;
+                status.last_error = Some(error);
+            }
+        });
     }
 
     fn now(&self) -> Now {

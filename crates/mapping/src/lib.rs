@@ -13,6 +13,8 @@ mod driver;
 mod machine;
 mod mapping;
 mod settings;
+mod status;
 
 pub use mapping::{Mapping, describe_metrics};
 pub use settings::{Settings, Start};
+pub use status::{Board, LastError, ShardState, ShardStatus};

@@ -88,6 +88,8 @@ pub(crate) struct ShardMachine {
     /// Why the last attempt of anything failed, for the log and for the failed store.
     last_error: Option<String>,
     retries: u64,
+    /// Milliseconds that the last read was behind the newest record.
+    behind: Option<u64>,
     finish: Option<Finish>,
 }
 
@@ -124,6 +126,7 @@ impl ShardMachine {
             discarded: false,
             last_error: None,
             retries: 0,
+            behind: None,
             finish: None,
         }
     }
@@ -138,6 +141,16 @@ impl ShardMachine {
         let retries = std::mem::take(&mut self.retries);
         let reason = self.last_error.take()?;
         (retries > 0).then_some((retries, reason))
+    }
+
+    /// The position as it is stored.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.progress.checkpoint
+    }
+
+    /// How far reading is behind the newest record, as the last read said.
+    pub(crate) fn millis_behind_latest(&self) -> Option<u64> {
+        self.behind
     }
 
     /// Takes the answer to the last action and says what to do next.
@@ -243,6 +256,7 @@ impl ShardMachine {
         self.at_tip = page.records.is_empty();
         self.at_end = page.next.is_none();
         self.more_behind = !self.at_tip && page.millis_behind_latest > 0;
+        self.behind = Some(page.millis_behind_latest);
         self.cursor = page.next.or(self.cursor.take());
         self.buffer_bytes += page.records.iter().map(Record::size).sum::<usize>();
         self.buffer.extend(page.records);
