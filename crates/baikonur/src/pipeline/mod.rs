@@ -1,6 +1,7 @@
 //! A configuration, running: the embedded streams, the API over them, and an event source mapping for each module.
 
 mod modules;
+mod on_failure;
 mod pages;
 mod scaling;
 
@@ -218,7 +219,7 @@ fn start_mappings(
     let mut mappings = JoinSet::new();
     for module in config.modules.iter().filter(|module| module.enabled) {
         let ModuleConfig { name, source, .. } = module;
-        let mapping = modules::mapping(module, &config.server.data, streams)
+        let mapping = modules::mapping(module, &config.server, streams)
             .with_context(|| format!("module {name} cannot be set up"))?;
         info!(module = %name, kind = module.kind.name(), %source, destination = module.kind.destination(), "module starts");
         mappings.spawn(mapping.run(draining.clone()));
