@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod observe;
 mod pipeline;
+mod put_records;
 mod signing;
 
 use std::process::ExitCode;

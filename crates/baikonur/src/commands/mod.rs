@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod lines;
 mod put;
+mod redrive;
 mod streams;
 mod summary;
 mod tail;
@@ -46,6 +47,7 @@ enum Command {
     Tail(tail::Tail),
     Check(check::Check),
     Explain(explain::Explain),
+    Redrive(redrive::Redrive),
     Streams(streams::Streams),
 }
 
@@ -58,6 +60,7 @@ impl CommandLine {
             Command::Tail(tail) => runtime()?.block_on(tail.run()),
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Redrive(redrive) => runtime()?.block_on(redrive.run()),
             Command::Streams(streams) => streams.run(),
         }
     }
