@@ -61,7 +61,7 @@ pub(super) fn read(
     let KinesisKeys { region, profile, endpoint_url, ca_file, create_streams } = keys?;
     let of_environment = || {
         let variables = ENDPOINT_VARIABLES.iter().filter_map(|name| environment.get(*name));
-        variables.filter(|url| is_used && !url.is_empty()).cloned().next()
+        variables.filter(|url| is_used && !url.is_empty()).next().cloned()
     };
     let endpoint_url = endpoint_url.or_else(of_environment);
     if let Some(url) = &endpoint_url {
