@@ -96,6 +96,8 @@ pub enum ReadError {
     Damaged {
         /// File, offset and finding.
         what: String,
+        /// When the records behind the damage began to arrive, as far as that is known.
+        arrival: Timestamp,
         /// The first place behind the damage, if one is known.
         resume: Option<Cursor>,
     },

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use baikonur_api::{Certificates, Limits, Server, Streams};
 use baikonur_engine::{Engine, EngineSettings, Throughput};
+use baikonur_mapping::MemoryBudget;
 use baikonur_scaling::autoscale::Monitor;
 use baikonur_stream::{
     Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, SystemClock,
@@ -31,6 +32,8 @@ struct StreamStore {
     administer: Arc<dyn Administer>,
     progress: Arc<dyn Progress>,
     clock: Arc<dyn Clock>,
+    /// For all mappings together.
+    memory: Arc<MemoryBudget>,
 }
 
 /// How often histograms are drained into their buckets.
@@ -99,6 +102,9 @@ impl Pipeline {
             administer: Arc::new(engine.clone()),
             progress: Arc::new(engine.clone()),
             clock,
+            memory: MemoryBudget::new(
+                usize::try_from(config.server.in_flight_bytes).unwrap_or(usize::MAX),
+            ),
         };
         let monitors = scaling::configured_monitors(&config.server, &streams).await?;
         let pipeline = Self { config, engine, streams, server, authority, metrics, monitors };
@@ -164,7 +170,7 @@ impl Pipeline {
         let (drain, draining) = watch::channel(false);
         let mut mappings = start_mappings(&config, &streams, &draining)?;
         let mut scaling = scaling::start(monitors, &streams, &draining);
-        let StreamStore { read, write, administer, progress: _, clock } = streams;
+        let StreamStore { read, write, administer, clock, .. } = streams;
         let streams = Streams { read, write, administer, clock };
         let upkeep = tokio::spawn({
             let metrics = metrics.clone();

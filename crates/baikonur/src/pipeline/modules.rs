@@ -36,6 +36,7 @@ pub(super) fn mapping(
         read: Arc::clone(&streams.read),
         progress: Arc::clone(&streams.progress),
         module: module(config, streams).map_err(anyhow::Error::from_boxed)?,
+        memory: Arc::clone(&streams.memory),
         failed_store: failed_store(config, data).map_err(anyhow::Error::from_boxed)?,
         clock: Arc::clone(&streams.clock),
         seed: RandomState::new().hash_one(config.name.as_str()),
