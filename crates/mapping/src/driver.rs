@@ -167,6 +167,11 @@ impl Driver {
                     limits.bytes = share.reserve(limits.bytes).max(1);
                 }
                 let result = read.read(&cursor, limits).await;
+                if let Some(share) = &mut self.share {
+                    // What was reserved and not needed is room again, for this shard too.
+                    let page = result.as_ref().map_or(0, ReadPage::size);
+                    share.set(self.machine.bytes() + page);
+                }
                 self.saw(&result);
                 Event::Read(result)
             }

@@ -66,6 +66,13 @@ pub struct ReadPage {
     pub children: Vec<ChildShard>,
 }
 
+impl ReadPage {
+    /// Bytes of its records that count against limits.
+    pub fn size(&self) -> usize {
+        self.records.iter().map(Record::size).sum()
+    }
+}
+
 /// Why nothing could be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {

@@ -36,6 +36,8 @@ struct Place {
     share: Share,
     cursor: Option<Cursor>,
     millis_behind_latest: u64,
+    /// A read is under way, and all room that it might need is reserved.
+    reading: bool,
     /// The last read found nothing more: somebody must wait before the next one.
     at_tip: bool,
     /// A closed shard was read to its end: the shards that follow.
@@ -54,7 +56,7 @@ struct Stored {
 
 impl Place {
     fn is_blocked(&self) -> bool {
-        let full = self.share.left() == 0 && self.ledger.bytes() > 0;
+        let full = !self.reading && self.share.left() == 0 && self.ledger.bytes() > 0;
         self.damage.is_some() || self.ledger.room() == 0 || full
     }
 }
@@ -68,6 +70,7 @@ impl Hub {
             share: surroundings.memory.share(),
             cursor: None,
             millis_behind_latest: 0,
+            reading: false,
             at_tip: false,
             end: None,
             damage: None,
@@ -175,6 +178,7 @@ impl Hub {
             self.surroundings.settings;
         let (from, limits) = {
             let place = &mut *self.place();
+            place.reading = true;
             let records = batch_size * parallelization_factor as usize;
             let limits = ReadLimits {
                 records: records.min(place.ledger.room()).clamp(1, 10_000),
@@ -184,6 +188,7 @@ impl Hub {
         };
         let page = self.surroundings.read.read(&from, limits).await;
         let place = &mut *self.place();
+        place.reading = false;
         if let Ok(page) = &page {
             self.meters.polled.increment(page.records.len() as u64);
             let got = place.ledger.deal(&page.records);

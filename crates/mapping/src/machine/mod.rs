@@ -253,8 +253,8 @@ impl ShardMachine {
         self.at_tip = page.records.is_empty();
         self.at_end = page.next.is_none();
         self.more_behind = !self.at_tip && page.millis_behind_latest > 0;
+        self.buffer_bytes += page.size();
         self.cursor = page.next.or(self.cursor.take());
-        self.buffer_bytes += page.records.iter().map(Record::size).sum::<usize>();
         self.buffer.extend(page.records);
     }
 

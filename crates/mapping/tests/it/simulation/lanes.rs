@@ -35,7 +35,7 @@ fn calm(settings: Settings) -> World {
 }
 
 /// Runs the mapping in virtual time.
-fn run(settings: Settings, fill: impl FnOnce(&World), time: Duration) -> Arc<World> {
+pub(super) fn run(settings: Settings, fill: impl FnOnce(&World), time: Duration) -> Arc<World> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -57,7 +57,12 @@ fn with_lanes(parallelization_factor: u32, batch_size: usize) -> Settings {
 }
 
 /// Record `n` of the shard has the key `key(n)`; poison is as `poison` says.
-fn fill(world: &World, records: u64, key: impl Fn(u64) -> u64, poison: impl Fn(u64) -> bool) {
+pub(super) fn fill(
+    world: &World,
+    records: u64,
+    key: impl Fn(u64) -> u64,
+    poison: impl Fn(u64) -> bool,
+) {
     let state = &mut *world.lock();
     for n in 0..records {
         state.put_as(key(n), EPOCH, poison(n), false);

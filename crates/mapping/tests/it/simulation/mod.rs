@@ -9,6 +9,7 @@
 //! A seed that fails is printed; `BAIKONUR_SEED=n cargo test -p baikonur-mapping --test it` replays it
 //! alone, and `BAIKONUR_SEEDS=n` runs so many.
 
+mod counts;
 mod lanes;
 mod random;
 mod sinks;

@@ -69,6 +69,7 @@ impl Plan {
         };
         let starting_position = match random.below(5) {
             0 => Start::AtTimestamp(Timestamp::from_millis(EPOCH.millis() + random.below(2000))),
+            1 => Start::Latest,
             _ => Start::TrimHorizon,
         };
         let memory = if random.once_in(3) { 8 + random.below(60) as usize } else { 1 << 20 };

@@ -37,14 +37,19 @@ impl Progress for World {
         if fate == Fate::Fails {
             return Err(ProgressError::Unavailable("no answer".to_owned()));
         }
-        self.lock().store(shard.shard.index(), progress);
-        if !self.end(fate).await {
-            return Err(ProgressError::Unavailable("no answer, but stored".to_owned()));
-        }
-        if self.lock().is_finished() {
+        let finished = {
+            let state = &mut *self.lock();
+            state.store(shard.shard.index(), progress);
+            state.is_finished()
+        };
+        if finished {
             self.finished.notify_one();
         }
-        Ok(())
+        if self.end(fate).await {
+            Ok(())
+        } else {
+            Err(ProgressError::Unavailable("no answer, but stored".to_owned()))
+        }
     }
 }
 

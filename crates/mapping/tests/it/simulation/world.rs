@@ -520,13 +520,18 @@ impl State {
     pub(super) fn store(&mut self, shard: u32, progress: &ShardProgress) {
         let told = self.told();
         self.tell(format_args!("store {shard}: {progress:?}"));
-        let puts = &self.shards[shard as usize].puts;
+        let puts = &mut self.shards[shard as usize].puts;
         let passed = match progress.checkpoint {
             None => 0,
             Some(Checkpoint::At(number)) => number.counter().saturating_sub(1),
             Some(Checkpoint::After(number)) => number.counter(),
             Some(Checkpoint::ShardEnd) => puts.len() as u64,
         };
+        let starts = self.progress.get(&shard).is_none_or(|before| before.checkpoint.is_none());
+        if starts && self.plan.settings.starting_position == Start::Latest {
+            // Nothing from before the start is wanted.
+            puts.iter_mut().take(passed as usize).for_each(|put| put.expired = true);
+        }
         if let Some(put) = puts.iter().take(passed as usize).find(|put| !put.is_settled()) {
             panic!("{:?} was passed by {progress:?}; {told}", put.record);
         }
