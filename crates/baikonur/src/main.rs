@@ -4,6 +4,7 @@ mod autoscale;
 mod client;
 mod commands;
 mod config;
+mod control;
 mod observe;
 mod pipeline;
 mod signing;

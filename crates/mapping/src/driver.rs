@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_stream::{
-    Batch, Clock, ConsumerName, Deliver, Delivery, FailedBatch, FailedStore, Module, Progress,
-    Read, ReadError, ReadPage, ShardAddress, StartingPosition,
+    Batch, Checkpoint, Clock, ConsumerName, Deliver, Delivery, FailedBatch, FailedStore, Module,
+    Progress, Read, ReadError, ReadPage, ShardAddress, StartingPosition, Timestamp,
 };
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -16,6 +16,17 @@ use crate::lanes::{self, Seat};
 use crate::machine::{Action, Event, Finish, Now, ShardMachine};
 use crate::meters::Meters;
 use crate::settings::Settings;
+use crate::status::{Board, LastError, ShardState};
+
+/// A shard as its delivery sees it.
+pub(crate) struct Seen {
+    pub(crate) state: ShardState,
+    /// As it is stored.
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) millis_behind_latest: Option<u64>,
+    /// When the oldest record arrived that the checkpoint has not passed.
+    pub(crate) oldest_arrival: Option<Timestamp>,
+}
 
 /// Everything that the delivery of a shard touches.
 #[derive(Clone)]
@@ -28,6 +39,7 @@ pub(crate) struct Surroundings {
     pub(crate) failed_store: Arc<dyn FailedStore>,
     pub(crate) memory: Arc<MappingBudget>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) board: Board,
     pub(crate) drain: watch::Receiver<bool>,
     pub(crate) seed: u64,
     /// The lane that is delivered; none for a whole shard.
@@ -41,12 +53,16 @@ pub(crate) async fn run(
     start: StartingPosition,
 ) -> Finish {
     let meters = Meters::new(&surroundings.consumer, &shard);
+    let (board, shard_id) = (surroundings.board.clone(), shard.shard);
     let finish = if surroundings.settings.parallelization_factor > 1 {
         lanes::run(&surroundings, &shard, start).await
     } else {
         deliver(surroundings, shard, start).await
     };
     meters.iterator_age.set(0.0);
+    board.note(shard_id, |status| {
+        (status.state, status.iterator_age) = (ShardState::at_the_end(finish), Duration::ZERO);
+    });
     finish
 }
 
@@ -118,6 +134,7 @@ impl Driver {
         loop {
             let event = match action {
                 Action::Finish(finish) => {
+                    self.tell(ShardState::at_the_end(finish), None);
                     info!(module = %self.surroundings.consumer, shard = %self.shard, ?finish, "delivery ended");
                     return finish;
                 }
@@ -128,17 +145,45 @@ impl Driver {
             if let Some(share) = &mut self.share {
                 share.set(self.machine.bytes());
             }
-            let oldest = match &self.surroundings.lane {
-                None => self.machine.oldest_arrival(),
-                Some(seat) => seat.oldest_arrival(),
+            let state = match &action {
+                Action::Wait(..) => ShardState::AtTip,
+                Action::Sleep(_) => ShardState::Retrying,
+                _ => ShardState::Delivering,
             };
-            let age = oldest.map(|arrival| now.wall.since(arrival));
-            self.meters.iterator_age.set(age.unwrap_or_default().as_secs_f64());
+            let mut last_error = None;
             if let Some((retries, reason)) = self.machine.take_retries() {
                 self.meters.retries.increment(retries);
                 warn!(module = %self.surroundings.consumer, shard = %self.shard, %reason, "will try again");
+                last_error = Some((retries, LastError { at: now.wall, reason }));
             }
+            self.tell(state, last_error);
         }
+    }
+
+    fn tell(&self, state: ShardState, failed: Option<(u64, LastError)>) {
+        let own = Seen {
+            state,
+            checkpoint: self.machine.checkpoint(),
+            millis_behind_latest: self.machine.millis_behind_latest(),
+            oldest_arrival: self.machine.oldest_arrival(),
+        };
+        let seen = match &self.surroundings.lane {
+            None => own,
+            Some(seat) => seat.seen(state),
+        };
+        let now = self.surroundings.clock.now();
+        let age = seen.oldest_arrival.map(|arrival| now.since(arrival)).unwrap_or_default();
+        self.meters.iterator_age.set(age.as_secs_f64());
+        self.surroundings.board.note(self.shard.shard, |status| {
+            status.state = seen.state;
+            status.checkpoint = seen.checkpoint;
+            status.millis_behind_latest = seen.millis_behind_latest;
+            status.iterator_age = age;
+            if let Some((retries, error)) = failed {
+                status.retries += retries;
+                status.last_error = Some(error);
+            }
+        });
     }
 
     fn now(&self) -> Now {

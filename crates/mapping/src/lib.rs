@@ -20,7 +20,9 @@ mod machine;
 mod mapping;
 mod meters;
 mod settings;
+mod status;
 
 pub use budget::MemoryBudget;
 pub use mapping::{Mapping, describe_metrics};
 pub use settings::{Settings, Start};
+pub use status::{Board, LastError, ShardState, ShardStatus};

@@ -17,6 +17,7 @@ use crate::budget::MemoryBudget;
 use crate::driver::{self, Surroundings};
 use crate::machine::Finish;
 use crate::settings::{Settings, Start};
+use crate::status::{Board, ShardState};
 
 /// Shards are listed again this often, and at once when one ends.
 const DISCOVERY: Duration = Duration::from_secs(5);
@@ -44,6 +45,8 @@ pub struct Mapping {
     pub memory: Arc<MemoryBudget>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Where it tells what it does.
+    pub board: Board,
     /// Of the jitter between retries.
     pub seed: u64,
 }
@@ -92,6 +95,7 @@ impl Mapping {
                 module: self.module,
                 failed_store: self.failed_store,
                 clock: self.clock,
+                board: self.board,
                 drain: drain.clone(),
                 seed: self.seed,
                 lane: None,
@@ -165,9 +169,13 @@ impl Shards {
         let fresh = !self.listed_before
             && candidates.iter().all(|(_, progress)| progress.checkpoint.is_none());
         let names: HashSet<ShardId> = listed.iter().map(|shard| shard.id).collect();
+        self.surroundings.board.keep(|shard| names.contains(&shard));
         for (shard, progress) in candidates {
             if progress.checkpoint == Some(Checkpoint::ShardEnd) {
                 self.ended.insert(shard.id);
+                self.surroundings.board.note(shard.id, |status| {
+                    (status.state, status.checkpoint) = (ShardState::Ended, progress.checkpoint);
+                });
                 continue;
             }
             let latest = self.surroundings.settings.starting_position == Start::Latest;

@@ -3,6 +3,8 @@
 mod check;
 mod explain;
 mod lines;
+mod mappings;
+mod moment;
 mod put;
 mod streams;
 mod summary;
@@ -47,6 +49,7 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Streams(streams::Streams),
+    Mappings(mappings::Mappings),
 }
 
 impl CommandLine {
@@ -59,6 +62,7 @@ impl CommandLine {
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
             Command::Streams(streams) => streams.run(),
+            Command::Mappings(mappings) => runtime()?.block_on(mappings.run()),
         }
     }
 }

@@ -187,6 +187,31 @@ fn mistakes_of_other_kinds_are_explained_too() {
 }
 
 #[test]
+fn filter_criteria_come_from_the_file_or_the_environment() {
+    let texts = |config: Config| -> Vec<String> {
+        config.modules[0].intake.filter_criteria.texts().map(str::to_owned).collect()
+    };
+    let pattern = r#"{"data":{"level":["ERROR"]}}"#;
+    let text = format!("{SMALL}filter_criteria = ['{pattern}']\n");
+    assert_eq!(texts(read(&text).unwrap()), [pattern]);
+    let variable = "BAIKONUR_MODULES__ARCHIVE__FILTER_CRITERIA";
+    let api = r#"{"Filters":[{"Pattern":"{\"data\":{\"a\":[1]}}"},{"Pattern":"{\"data\":{\"b\":[2]}}"}]}"#;
+    for (value, expected) in [
+        (pattern, &[pattern][..]),
+        (&*format!("['{pattern}']"), &[pattern]),
+        (api, &[r#"{"data":{"a":[1]}}"#, r#"{"data":{"b":[2]}}"#]),
+        ("[]", &[]),
+    ] {
+        assert_eq!(texts(read_with(&text, &[(variable, value)]).unwrap()), expected, "{value}");
+    }
+    let wrong = text.replace("[\"ERROR\"]", "\"ERROR\"");
+    let shown = read(&wrong).unwrap_err();
+    let expected = "b.toml:7: [modules.archive] filter_criteria: Invalid filter pattern definition. \
+                    data: \"level\" must be an object or an array\n  7 | filter_criteria = ['{\"data\"";
+    assert!(shown.contains(expected), "{shown}");
+}
+
+#[test]
 fn records_that_would_come_back_are_refused() {
     let forward = |name: &str, from: &str, to: &str| {
         format!(

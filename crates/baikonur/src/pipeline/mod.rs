@@ -1,8 +1,12 @@
 //! A configuration, running: the embedded streams, the API over them, and an event source mapping for each module.
 
+mod mappings;
 mod modules;
+mod operator;
 mod pages;
+mod redelivery;
 mod scaling;
+mod streams;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,19 +17,20 @@ use baikonur_api::{Certificates, Limits, Server, Streams};
 use baikonur_engine::{Engine, EngineSettings, Throughput};
 use baikonur_mapping::MemoryBudget;
 use baikonur_scaling::autoscale::Monitor;
-use baikonur_stream::{
-    Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, SystemClock,
-    Write,
-};
+use baikonur_stream::{Administer, Clock, Progress, Read, SystemClock, Write};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{Mutex, watch};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, ModuleConfig};
+use crate::config::Config;
+use crate::control::{self, Listening};
+use mappings::{Ground, Mappings};
+use operator::Operator;
+pub(crate) use operator::Origin;
 use pages::OperatorPages;
 
 /// The contracts that a pipeline stands on; what is behind them is chosen in [`Pipeline::open`] and nowhere else.
+#[derive(Clone)]
 struct StreamStore {
     read: Arc<dyn Read>,
     write: Arc<dyn Write>,
@@ -48,6 +53,7 @@ pub(crate) struct Pipeline {
     authority: Option<PathBuf>,
     metrics: PrometheusHandle,
     monitors: Vec<Monitor>,
+    listening: Listening,
 }
 
 impl Pipeline {
@@ -107,9 +113,10 @@ impl Pipeline {
             ),
         };
         let monitors = scaling::configured_monitors(&config.server, &streams).await?;
-        let pipeline = Self { config, engine, streams, server, authority, metrics, monitors };
-        pipeline.make_streams().await?;
-        Ok(pipeline)
+        streams::make_streams(&*streams.administer, &config.streams).await?;
+        let listening = Listening::bind(&config.server.data);
+        let listening = listening.context("`baikonur mappings` could not be answered")?;
+        Ok(Self { config, engine, streams, server, authority, metrics, monitors, listening })
     }
 
     /// Where the server listens.
@@ -127,48 +134,38 @@ impl Pipeline {
         &self.config
     }
 
-    async fn make_streams(&self) -> anyhow::Result<()> {
-        for stream in &self.config.streams {
-            let request = CreateStream {
-                name: stream.name.clone(),
-                shard_count: stream.shards,
-                properties: stream.properties.clone(),
-            };
-            match self.streams.administer.create_stream(request).await {
-                Ok(()) => info!(stream = %stream.name, shards = stream.shards, "stream made"),
-                Err(AdministerError::StreamExists(name)) => self.tell_differences(&name).await?,
-                Err(error) => {
-                    return Err(error)
-                        .with_context(|| format!("cannot make stream {}", stream.name));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// An existing stream is never changed by the file; whoever expects that is told.
-    async fn tell_differences(&self, name: &StreamName) -> anyhow::Result<()> {
-        let found = self.streams.administer.describe_stream(name).await?;
-        let Some(asked) = self.config.streams.iter().find(|stream| stream.name == *name) else {
-            return Ok(());
-        };
-        let open = found.open_shards().count();
-        if open != asked.shards as usize {
-            warn!(stream = %name, open, configured = asked.shards, "the stream exists with another number of shards and is left as it is");
-        }
-        let (found, asked) = (found.properties.retention, asked.properties.retention);
-        if found != asked {
-            warn!(stream = %name, hours = found.hours(), configured = asked.hours(), "the stream exists with another retention period and is left as it is");
-        }
-        Ok(())
-    }
-
     /// Runs until `stop` is done, then answers what is under way, writes what is held, stores every position, and
     /// closes the streams. True when all of that was done within the time for draining.
-    pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { config, engine, streams, server, authority: _, metrics, monitors } = self;
+    ///
+    /// Meanwhile it follows its configuration, which came from `origin`, and does what operators ask for.
+    pub(crate) async fn run(
+        self,
+        origin: Origin,
+        stop: impl Future<Output = ()>,
+    ) -> anyhow::Result<bool> {
+        let Self { config, engine, streams, server, authority: _, metrics, monitors, listening } =
+            self;
         let (drain, draining) = watch::channel(false);
-        let mut mappings = start_mappings(&config, &streams, &draining)?;
+        let ground = Ground {
+            streams: streams.clone(),
+            data: config.server.data.clone(),
+            drain: config.server.drain,
+        };
+        let mut mappings = Mappings::new(ground, draining.clone()).await?;
+        for module in config.modules {
+            mappings.add(module).await?;
+        }
+        let directory = mappings.directory();
+        let mappings = Arc::new(Mutex::new(mappings));
+        let operator = Arc::new(Operator {
+            origin,
+            server: config.server.clone(),
+            streams: streams.clone(),
+            directory,
+            mappings: Arc::clone(&mappings),
+        });
+        let answering = tokio::spawn(control::serve(listening, Arc::<Operator>::clone(&operator)));
+        let watching = tokio::spawn(operator.watch());
         let mut scaling = scaling::start(monitors, &streams, &draining);
         let StreamStore { read, write, administer, clock, .. } = streams;
         let streams = Streams { read, write, administer, clock };
@@ -189,45 +186,27 @@ impl Pipeline {
         stop.await;
         info!(within = ?config.server.drain, "stopping: what is held is written, every position is stored");
         drain.send_replace(true);
+        watching.abort();
         let drained = tokio::time::timeout(config.server.drain, async {
-            while let Some(ended) = mappings.join_next().await {
-                if let Err(error) = ended {
-                    error!(%error, "a mapping broke off");
-                }
-            }
+            // A change under way ends soon: each mapping that it waits for drains as well.
+            mappings.lock().await.drained().await;
             let _ = serving.await;
             while scaling.join_next().await.is_some() {}
         })
         .await
         .is_ok();
         if !drained {
-            warn!(
-                modules = mappings.len(),
-                "not everything could be written in time; it is delivered after the next start"
-            );
-            mappings.shutdown().await;
+            warn!("not everything could be written in time; it is delivered after the next start");
+            // Held by a change that hangs: its mappings end with the process.
+            if let Ok(mut mappings) = mappings.try_lock() {
+                mappings.shutdown().await;
+            }
         }
+        answering.abort();
         scaling.shutdown().await;
         upkeep.abort();
         engine.close().await;
         info!("stopped");
         Ok(drained)
     }
-}
-
-/// Starts the mapping of each module that is enabled.
-fn start_mappings(
-    config: &Config,
-    streams: &StreamStore,
-    draining: &watch::Receiver<bool>,
-) -> anyhow::Result<JoinSet<()>> {
-    let mut mappings = JoinSet::new();
-    for module in config.modules.iter().filter(|module| module.enabled) {
-        let ModuleConfig { name, source, .. } = module;
-        let mapping = modules::mapping(module, &config.server.data, streams)
-            .with_context(|| format!("module {name} cannot be set up"))?;
-        info!(module = %name, kind = module.kind.name(), %source, destination = module.kind.destination(), "module starts");
-        mappings.spawn(mapping.run(draining.clone()));
-    }
-    Ok(mappings)
 }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
-use baikonur_mapping::Mapping;
+use baikonur_mapping::{Board, Mapping};
 use baikonur_modules::failed_store::ObjectFailedStore;
 use baikonur_modules::forward::Forward;
 use baikonur_modules::intake::Intake;
@@ -14,13 +14,13 @@ use baikonur_modules::to_fluent::ToFluent;
 use baikonur_modules::to_s3::ToS3;
 use baikonur_stream::{FailedStore, Module};
 
-use super::StreamStore;
+use super::{StreamStore, redelivery};
 use crate::config::{Kind, ModuleConfig, Problem};
 
 /// The folder of failed records below the data directory, for modules that name no other place.
 const FAILED_FOLDER: &str = "failed";
 
-/// The mapping of a module. Nothing is contacted yet.
+/// The mapping of a module whose position was reset so many times. Nothing is contacted yet.
 ///
 /// # Errors
 /// Settings that cannot work.
@@ -28,6 +28,7 @@ pub(super) fn mapping(
     config: &ModuleConfig,
     data: &Path,
     streams: &StreamStore,
+    resets: u64,
 ) -> Result<Mapping, anyhow::Error> {
     Ok(Mapping {
         consumer: config.name.clone(),
@@ -35,20 +36,26 @@ pub(super) fn mapping(
         settings: config.mapping.clone(),
         read: Arc::clone(&streams.read),
         progress: Arc::clone(&streams.progress),
-        module: module(config, streams).map_err(anyhow::Error::from_boxed)?,
+        module: module(config, streams, resets).map_err(anyhow::Error::from_boxed)?,
         memory: Arc::clone(&streams.memory),
         failed_store: failed_store(config, data).map_err(anyhow::Error::from_boxed)?,
         clock: Arc::clone(&streams.clock),
+        board: Board::default(),
         seed: RandomState::new().hash_one(config.name.as_str()),
     })
 }
 
-fn module(config: &ModuleConfig, streams: &StreamStore) -> Result<Arc<dyn Module>, Problem> {
+fn module(
+    config: &ModuleConfig,
+    streams: &StreamStore,
+    resets: u64,
+) -> Result<Arc<dyn Module>, Problem> {
     let intake = Arc::new(Intake::new(&config.intake, &config.name)?);
     let clock = Arc::clone(&streams.clock);
     Ok(match config.kind.clone() {
         Kind::Forward(settings) => {
-            Arc::new(Forward::new(settings, intake, Arc::clone(&streams.write)))
+            let write = redelivery::after_resets(resets, Arc::clone(&streams.write));
+            Arc::new(Forward::new(settings, intake, write))
         }
         Kind::ToS3(settings) => {
             let destination = objects::open(&settings.location()?, &config.s3)?;

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use baikonur_stream::{
     Checkpoint, ChildShard, ConsumerName, Cursor, Lane, ProgressError, ReadError, ReadLimits,
-    ReadPage, SequenceNumber, ShardAddress, ShardProgress, StartingPosition, Timestamp,
+    ReadPage, SequenceNumber, ShardAddress, ShardProgress, StartingPosition,
 };
 use tokio::sync::Notify;
 
 use super::ledger::Ledger;
 use crate::budget::Share;
-use crate::driver::Surroundings;
+use crate::driver::{Seen, Surroundings};
 use crate::meters::Meters;
 use crate::settings::Settings;
+use crate::status::ShardState;
 
 /// What the lanes of a shard share.
 pub(crate) struct Hub {
@@ -35,7 +36,11 @@ struct Place {
     ledger: Ledger,
     share: Share,
     cursor: Option<Cursor>,
-    millis_behind_latest: u64,
+    /// None before the first read.
+    millis_behind_latest: Option<u64>,
+    /// As it is stored.
+    checkpoint: Option<Checkpoint>,
+    states: Vec<ShardState>,
     /// A read is under way, and all room that it might need is reserved.
     reading: bool,
     /// The last read found nothing more: somebody must wait before the next one.
@@ -69,7 +74,9 @@ impl Hub {
             ledger: Ledger::new(lanes, settings.look_ahead()),
             share: surroundings.memory.share(),
             cursor: None,
-            millis_behind_latest: 0,
+            millis_behind_latest: None,
+            checkpoint: None,
+            states: vec![ShardState::Starting; lanes as usize],
             reading: false,
             at_tip: false,
             end: None,
@@ -95,9 +102,16 @@ impl Hub {
         self.news.iter().for_each(Notify::notify_one);
     }
 
-    /// When the oldest record arrived that the checkpoint has not passed.
-    pub(super) fn oldest_arrival(&self) -> Option<Timestamp> {
-        self.place().ledger.oldest_arrival()
+    /// The shard, now that the lane is in this state.
+    pub(super) fn seen(&self, lane: Lane, state: ShardState) -> Seen {
+        let place = &mut *self.place();
+        place.states[lane.index()] = state;
+        Seen {
+            state: ShardState::of_lanes(&place.states),
+            checkpoint: place.checkpoint,
+            millis_behind_latest: place.millis_behind_latest,
+            oldest_arrival: place.ledger.oldest_arrival(),
+        }
     }
 
     /// Bytes that the lane may still take, so none when nothing more will come before others move.
@@ -167,7 +181,7 @@ impl Hub {
         if records.is_empty() && !nothing_to_read {
             return None;
         }
-        let behind = if nothing_to_read { 0 } else { place.millis_behind_latest };
+        let behind = place.millis_behind_latest.filter(|_| !nothing_to_read).unwrap_or(0);
         let millis_behind_latest = if more { behind.max(1) } else { behind };
         Some(ReadPage { records, next: Some(next), millis_behind_latest, children: Vec::new() })
     }
@@ -192,7 +206,7 @@ impl Hub {
         if let Ok(page) = &page {
             self.meters.polled.increment(page.records.len() as u64);
             let got = place.ledger.deal(&page.records);
-            place.millis_behind_latest = page.millis_behind_latest;
+            place.millis_behind_latest = Some(page.millis_behind_latest);
             place.at_tip = page.records.is_empty();
             match &page.next {
                 Some(next) => place.cursor = Some(next.clone()),
@@ -274,6 +288,7 @@ impl Hub {
         if !stored.loaded {
             let loaded = self.surroundings.progress.load(self.consumer(), &self.shard).await?;
             *stored = Stored { loaded: true, checkpoint: loaded.checkpoint };
+            self.place().checkpoint = loaded.checkpoint;
         }
         Ok(ShardProgress { checkpoint: stored.checkpoint, intent: None })
     }
@@ -338,6 +353,7 @@ impl Hub {
         let progress = ShardProgress { checkpoint, intent: None };
         self.surroundings.progress.store(self.consumer(), &self.shard, &progress).await?;
         stored.checkpoint = checkpoint;
+        self.place().checkpoint = checkpoint;
         Ok(())
     }
 }

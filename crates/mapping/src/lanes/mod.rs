@@ -19,12 +19,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baikonur_stream::{
     ConsumerName, Cursor, Lane, Progress, ProgressError, Read, ReadError, ReadLimits, ReadPage,
-    Shard, ShardAddress, ShardProgress, StartingPosition, StreamName, Timestamp,
+    Shard, ShardAddress, ShardProgress, StartingPosition, StreamName,
 };
 use tokio::task::JoinSet;
 
-use crate::driver::{self, Surroundings};
+use crate::driver::{self, Seen, Surroundings};
 use crate::machine::Finish;
+use crate::status::ShardState;
 use hub::Hub;
 
 /// Delivers a shard in as many lanes as the settings say.
@@ -80,9 +81,9 @@ impl Seat {
         self.hub.room(self.lane)
     }
 
-    /// When the oldest record of the shard arrived that the checkpoint has not passed.
-    pub(crate) fn oldest_arrival(&self) -> Option<Timestamp> {
-        self.hub.oldest_arrival()
+    /// The whole shard, now that the lane is in this state.
+    pub(crate) fn seen(&self, state: ShardState) -> Seen {
+        self.hub.seen(self.lane, state)
     }
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct ShardMachine {
     /// Why the last attempt of anything failed, for the log and for the failed store.
     last_error: Option<String>,
     retries: u64,
+    /// Milliseconds that the last read was behind the newest record.
+    behind: Option<u64>,
     finish: Option<Finish>,
 }
 
@@ -125,6 +127,7 @@ impl ShardMachine {
             discarded: false,
             last_error: None,
             retries: 0,
+            behind: None,
             finish: None,
         }
     }
@@ -145,6 +148,16 @@ impl ShardMachine {
     pub(crate) fn bytes(&self) -> usize {
         let pieces = self.pieces.iter().map(|piece| piece.bytes).sum::<usize>();
         self.buffer_bytes + pieces + self.held.as_ref().map_or(0, Held::failed_bytes)
+    }
+
+    /// The position as it is stored.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.progress.checkpoint
+    }
+
+    /// How far reading is behind the newest record, as the last read said.
+    pub(crate) fn millis_behind_latest(&self) -> Option<u64> {
+        self.behind
     }
 
     /// Takes the answer to the last action and says what to do next.
@@ -254,6 +267,7 @@ impl ShardMachine {
         self.at_end = page.next.is_none();
         self.more_behind = !self.at_tip && page.millis_behind_latest > 0;
         self.buffer_bytes += page.size();
+        self.behind = Some(page.millis_behind_latest);
         self.cursor = page.next.or(self.cursor.take());
         self.buffer.extend(page.records);
     }

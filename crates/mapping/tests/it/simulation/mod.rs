@@ -19,7 +19,7 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use baikonur_mapping::{Mapping, MemoryBudget, Settings, Start};
+use baikonur_mapping::{Board, Mapping, MemoryBudget, Settings, Start};
 use baikonur_stream::{ConsumerName, StreamName};
 use tokio::sync::watch;
 
@@ -171,6 +171,7 @@ fn mapping(
         failed_store: world.clone(),
         memory,
         clock: world.clone(),
+        board: Board::default(),
         seed,
     }
 }
