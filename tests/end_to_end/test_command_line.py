@@ -791,7 +791,7 @@ def test_up_refuses_to_start_where_it_cannot_run_and_says_why(up, tmp_path):
 
 def test_help_teaches_and_names_every_option():
     text, _ = baikonur("--help")
-    for command in ("up", "put", "tail", "check", "explain"):
+    for command in ("up", "put", "tail", "check", "explain", "redrive"):
         assert re.search(rf"^  {command} +\S", text, re.M)
         of_command, _ = baikonur(command, "--help")
         assert of_command.count("\n") > 8 and "Usage: baikonur" in of_command
@@ -799,6 +799,7 @@ def test_help_teaches_and_names_every_option():
     for command, options in (
         ("up", ("--listen", "--data")), ("put", ("--partition-key", "--endpoint")), ("check", ("--print-default",)),
         ("tail", ("--no-follow", "--from", "--json")), ("explain", ("--base64", "--json", "--config")),
+        ("redrive", ("--into", "--module", "--reason", "--type", "--since", "--until", "--dry-run", "--in-doubt")),
     ):
         assert all(option in baikonur(command, "--help")[0] for option in options), command
     assert re.fullmatch(r"baikonur \d+\.\d+\.\d+\n", baikonur("--version")[0])

@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod observe;
 mod pipeline;
+mod put_records;
 mod signing;
 
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
 //! Amazon Kinesis, or any endpoint that speaks its API, behind the contract `Administer`; and what
-//! stands beside it on Amazon: sums in CloudWatch, topics in SNS.
+//! stands beside it on Amazon: sums in CloudWatch, topics in SNS, queues in SQS.
 
 mod administer;
 mod change;
@@ -7,6 +7,7 @@ mod cloud_watch;
 mod connect;
 mod counters;
 mod describe;
+mod queues;
 mod refusal;
 #[cfg(test)]
 mod scripted;
@@ -15,4 +16,5 @@ mod topics;
 pub use administer::AmazonKinesis;
 pub use cloud_watch::{CloudWatch, Flow, FlowSum};
 pub use connect::{Connection, NoCertificates};
+pub use queues::Queues;
 pub use topics::Topics;

@@ -28,7 +28,7 @@ pub use deliver::{
     Batch, Cause, Close, Deliver, Delivery, Module, OpenError, Outcome, RejectedRecord,
 };
 pub use hash_key::{HashKey, HashKeyRange, InvalidHashKey};
-pub use keep::{FailedBatch, FailedRecord, FailedStore, KeepError};
+pub use keep::{FailedBatch, FailedRecord, FailedStore, GiveUpCondition, GivenUp, KeepError};
 pub use lane::Lane;
 pub use names::{
     ConsumerName, InvalidStreamName, ShardId, StreamName, StreamOwner, UnknownShardId,

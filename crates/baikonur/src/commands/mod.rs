@@ -6,6 +6,7 @@ mod lines;
 mod mappings;
 mod moment;
 mod put;
+mod redrive;
 mod streams;
 mod summary;
 mod tail;
@@ -48,6 +49,7 @@ enum Command {
     Tail(tail::Tail),
     Check(check::Check),
     Explain(explain::Explain),
+    Redrive(redrive::Redrive),
     Streams(streams::Streams),
     Mappings(mappings::Mappings),
 }
@@ -61,6 +63,7 @@ impl CommandLine {
             Command::Tail(tail) => runtime()?.block_on(tail.run()),
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Redrive(redrive) => runtime()?.block_on(redrive.run()),
             Command::Streams(streams) => streams.run(),
             Command::Mappings(mappings) => runtime()?.block_on(mappings.run()),
         }

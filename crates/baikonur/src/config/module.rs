@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use baikonur_mapping as mapping;
+use baikonur_modules::failed_store::on_failure::OnFailurePlace;
 use baikonur_modules::intake::IntakeSettings;
 use baikonur_modules::objects::{Location, S3Settings};
 use baikonur_modules::settings::keys_of;
@@ -26,6 +27,8 @@ pub(crate) struct ModuleConfig {
     pub(crate) kind: Kind,
     /// None: beside the streams' data.
     pub(crate) failed_store: Option<Location>,
+    /// Who is told of batches that were given up.
+    pub(crate) on_failure: Option<OnFailurePlace>,
     /// How `s3://` URLs of this module are reached.
     pub(crate) s3: S3Settings,
 }
@@ -164,6 +167,13 @@ pub(super) fn read(
             None
         }
     };
+    let on_failure = match failed.on_failure() {
+        Ok(place) => place,
+        Err(error) => {
+            note(Some(error.to_string()));
+            None
+        }
+    };
     Some(ModuleConfig {
         name: ConsumerName::new(&name),
         source: head.source,
@@ -172,6 +182,7 @@ pub(super) fn read(
         intake,
         kind,
         failed_store,
+        on_failure,
         s3,
     })
 }

@@ -2,6 +2,7 @@
 
 mod mappings;
 mod modules;
+mod on_failure;
 mod operator;
 mod pages;
 mod redelivery;
@@ -146,11 +147,7 @@ impl Pipeline {
         let Self { config, engine, streams, server, authority: _, metrics, monitors, listening } =
             self;
         let (drain, draining) = watch::channel(false);
-        let ground = Ground {
-            streams: streams.clone(),
-            data: config.server.data.clone(),
-            drain: config.server.drain,
-        };
+        let ground = Ground { streams: streams.clone(), server: config.server.clone() };
         let mut mappings = Mappings::new(ground, draining.clone()).await?;
         for module in config.modules {
             mappings.add(module).await?;

@@ -1,7 +1,6 @@
 //! From a module's configuration to its event source mapping.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
 use std::sync::Arc;
 
 use baikonur_mapping::{Board, Mapping};
@@ -12,10 +11,10 @@ use baikonur_modules::objects::{self, Location};
 use baikonur_modules::to_es::ToElasticsearch;
 use baikonur_modules::to_fluent::ToFluent;
 use baikonur_modules::to_s3::ToS3;
-use baikonur_stream::{FailedStore, Module};
+use baikonur_stream::{Clock, FailedStore, Module};
 
-use super::{StreamStore, redelivery};
-use crate::config::{Kind, ModuleConfig, Problem};
+use super::{StreamStore, on_failure, redelivery};
+use crate::config::{Kind, ModuleConfig, Problem, ServerConfig};
 
 /// The folder of failed records below the data directory, for modules that name no other place.
 const FAILED_FOLDER: &str = "failed";
@@ -26,7 +25,7 @@ const FAILED_FOLDER: &str = "failed";
 /// Settings that cannot work.
 pub(super) fn mapping(
     config: &ModuleConfig,
-    data: &Path,
+    server: &ServerConfig,
     streams: &StreamStore,
     resets: u64,
 ) -> Result<Mapping, anyhow::Error> {
@@ -38,7 +37,8 @@ pub(super) fn mapping(
         progress: Arc::clone(&streams.progress),
         module: module(config, streams, resets).map_err(anyhow::Error::from_boxed)?,
         memory: Arc::clone(&streams.memory),
-        failed_store: failed_store(config, data).map_err(anyhow::Error::from_boxed)?,
+        failed_store: failed_store(config, server, &streams.clock)
+            .map_err(anyhow::Error::from_boxed)?,
         clock: Arc::clone(&streams.clock),
         board: Board::default(),
         seed: RandomState::new().hash_one(config.name.as_str()),
@@ -66,12 +66,17 @@ fn module(
     })
 }
 
-fn failed_store(config: &ModuleConfig, data: &Path) -> Result<Arc<dyn FailedStore>, Problem> {
+fn failed_store(
+    config: &ModuleConfig,
+    server: &ServerConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn FailedStore>, Problem> {
     let location = match &config.failed_store {
         Some(location) => location.clone(),
-        None => Location::folder(&data.join(FAILED_FOLDER))?,
+        None => Location::folder(&server.data.join(FAILED_FOLDER))?,
     };
     let destination = objects::open(&location, &config.s3)?;
     let prefix = &config.intake.log_type_unknown_prefix;
-    Ok(Arc::new(ObjectFailedStore::new(destination, prefix)))
+    let store = Arc::new(ObjectFailedStore::new(destination, prefix));
+    on_failure::telling(store, config, &server.api, clock)
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use baikonur_stream::{
-    Batch, Cause, Cursor, FailedRecord, Record, RejectedRecord, SequenceNumber, Timestamp,
+    Batch, Cause, Cursor, FailedRecord, GiveUpCondition, GivenUp, Record, RejectedRecord,
+    SequenceNumber, Timestamp,
 };
 
 use super::{Now, Piece, ShardMachine};
@@ -26,10 +27,15 @@ pub(super) fn kept(rejected: RejectedRecord) -> FailedRecord {
         reason: rejected.reason,
         detail: rejected.detail,
         data: rejected.data,
+        given_up: None,
     }
 }
 
-fn given_up(record: &Record, reason: &str, detail: &str) -> FailedRecord {
+fn given_up(record: &Record, batch: GivenUp, detail: &str) -> FailedRecord {
+    let reason = match batch.condition {
+        GiveUpCondition::RetryAttemptsExhausted => RETRY_ATTEMPTS_EXHAUSTED,
+        GiveUpCondition::RecordAgeExceeded => RECORD_AGE_EXCEEDED,
+    };
     FailedRecord {
         sequence_number: record.sequence_number,
         sub_sequence: 0,
@@ -39,6 +45,7 @@ fn given_up(record: &Record, reason: &str, detail: &str) -> FailedRecord {
         reason: reason.to_owned(),
         detail: detail.to_owned(),
         data: record.data.clone(),
+        given_up: Some(batch),
     }
 }
 
@@ -75,7 +82,8 @@ impl ShardMachine {
                     self.push_piece(two, piece.failures, 0);
                     self.again(now, one, piece.failures, &piece, reason);
                 } else if most.is_some_and(|most| piece.failures >= most) {
-                    self.give_up(rest, RETRY_ATTEMPTS_EXHAUSTED, &reason);
+                    let condition = GiveUpCondition::RetryAttemptsExhausted;
+                    self.give_up(rest, condition, piece.failures + 1, &reason);
                 } else {
                     self.again(now, rest, piece.failures + 1, &piece, reason);
                 }
@@ -105,8 +113,16 @@ impl ShardMachine {
     }
 
     /// Puts `records` into the failed store and goes on behind them.
-    fn give_up(&mut self, records: &[Record], reason: &str, detail: &str) {
-        let failed = records.iter().map(|record| given_up(record, reason, detail)).collect();
+    fn give_up(
+        &mut self,
+        records: &[Record],
+        condition: GiveUpCondition,
+        invoke_count: u32,
+        detail: &str,
+    ) {
+        let Some(first) = records.first() else { return };
+        let batch = GivenUp { condition, first: first.sequence_number, invoke_count };
+        let failed = records.iter().map(|record| given_up(record, batch, detail)).collect();
         self.settle(records, failed);
     }
 
@@ -135,7 +151,9 @@ impl ShardMachine {
             self.push_piece(rest, piece.failures, piece.batch.attempt);
         }
         let detail = format!("the record was not delivered within {} s", age.as_secs());
-        self.give_up(old, RECORD_AGE_EXCEEDED, &detail);
+        // Lambda counts a batch that expired before its first attempt as tried once.
+        let invoke_count = piece.batch.attempt.max(1);
+        self.give_up(old, GiveUpCondition::RecordAgeExceeded, invoke_count, &detail);
         true
     }
 
@@ -153,6 +171,7 @@ impl ShardMachine {
             reason: STREAM_DAMAGED.to_owned(),
             detail: what.to_owned(),
             data: bytes::Bytes::new(),
+            given_up: None,
         }]);
     }
 }

@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use baikonur_stream::{Cause, Close, PartitionKey, RejectedRecord, ShardId, StreamName, Timestamp};
+use baikonur_stream::{
+    Cause, Close, GiveUpCondition, GivenUp, PartitionKey, RejectedRecord, ShardId, StreamName,
+    Timestamp,
+};
 use bytes::Bytes;
 
 use super::*;
@@ -51,6 +54,8 @@ struct World {
     attempts: Vec<Vec<u64>>,
     /// The failed store, by a key that is a function of the batch: reason and counters.
     kept: BTreeMap<(u64, u64), Vec<(String, u64)>>,
+    /// What was told of records that were given up.
+    given_up: Vec<GivenUp>,
     /// Objects, by the counter of the first record.
     objects: BTreeMap<u64, Vec<u64>>,
     /// Held by the module: lost in a crash.
@@ -73,6 +78,7 @@ impl World {
             delivered: Vec::new(),
             attempts: Vec::new(),
             kept: BTreeMap::new(),
+            given_up: Vec::new(),
             objects: BTreeMap::new(),
             holding: Vec::new(),
             hold: 0,
@@ -166,6 +172,7 @@ impl World {
                     .map(|r| (r.reason.clone(), r.sequence_number.counter()))
                     .collect();
                 self.kept.insert((lines[0].1, lines.len() as u64), lines);
+                self.given_up.extend(batch.records.iter().filter_map(|record| record.given_up));
                 Event::Kept(Ok(()))
             }
             Action::Store(progress) => {
@@ -234,6 +241,10 @@ fn failing(batch: &Batch, cause: Cause) -> Option<Delivery> {
     Some(Delivery { outcome, rejected: Vec::new() })
 }
 
+fn given_up(condition: GiveUpCondition, first: u64, invoke_count: u32) -> GivenUp {
+    GivenUp { condition, first: number(first), invoke_count }
+}
+
 fn has(batch: &Batch, counter: u64) -> bool {
     batch.records.iter().any(|r| r.sequence_number.counter() == counter)
 }
@@ -285,6 +296,7 @@ fn a_failing_batch_is_tried_until_its_retries_are_used_up_and_then_kept_with_its
     let tried = world.attempts.iter().filter(|a| a[0] == 5).count();
     assert_eq!(tried, 3, "one invocation and two retries");
     assert_eq!(world.kept_with("retry_attempts_exhausted"), [5, 6, 7, 8]);
+    assert_eq!(world.given_up, [given_up(GiveUpCondition::RetryAttemptsExhausted, 5, 3); 4]);
     assert_eq!(world.delivered, [vec![1, 2, 3, 4], vec![9, 10]], "and the shard went on");
 }
 
@@ -363,6 +375,8 @@ fn records_that_are_too_old_are_kept_and_the_others_delivered() {
     }
     world.run(|| false);
     assert_eq!(world.kept_with("record_age_exceeded"), [1, 2]);
+    // As Lambda counts a batch that it never tried.
+    assert_eq!(world.given_up, [given_up(GiveUpCondition::RecordAgeExceeded, 1, 1); 2]);
     assert_eq!(world.delivered, [vec![3, 4]]);
 }
 

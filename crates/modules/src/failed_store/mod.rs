@@ -15,15 +15,30 @@
 //! A line is a JSON object: `reason`, `detail`, `consumer`, `stream`, `shard`, `sequence_number`,
 //! `sub_sequence`, `event_index`, `arrival` (RFC 3339, milliseconds), `partition_key` and `data`; the
 //! last two are `partition_key_base64` and `data_base64` when they are not UTF-8.
+//!
+//! What was kept is found again by [`entries`], which reads the documents of AWS Lambda as well; [`Mark`]s tell what of
+//! it was replayed, and a [`Claim`] that one replay runs at a time. Both lie below `redrive/`.
 
+mod claim;
+mod decode;
 mod encode;
+mod lambda;
+mod marks;
+#[cfg(test)]
+mod memory;
+pub mod on_failure;
 mod settings;
+mod wall;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use baikonur_stream::{FailedBatch, FailedStore, KeepError};
 
+pub use claim::{Claim, ClaimError, InFlight, LEASE};
+pub use decode::{Entries, Entry, Foreign, Found, entries};
+pub use encode::{folder_name, key_folders};
+pub use marks::{Mark, Places, is_of_redrive};
 pub use settings::Settings;
 
 use crate::objects::{ObjectDestination, PutMode};
@@ -78,6 +93,7 @@ mod tests {
             reason: reason.to_owned(),
             detail: "a sentence".to_owned(),
             data: Bytes::copy_from_slice(data),
+            given_up: None,
         }
     }
 

@@ -235,7 +235,8 @@ impl Keeper {
         self.show(state, USER);
         let module = self.view().config.name.clone();
         run.drain.send_replace(true);
-        let drained = tokio::time::timeout(self.ground.drain, run.task.join_next()).await.is_ok();
+        let drained =
+            tokio::time::timeout(self.ground.server.drain, run.task.join_next()).await.is_ok();
         if !drained {
             warn!(%module, "not everything that is held could be written in time; it comes again");
             run.task.shutdown().await;

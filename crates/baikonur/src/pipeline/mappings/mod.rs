@@ -5,9 +5,7 @@ mod position;
 mod remembered;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::Context;
 use baikonur_mapping::{Mapping, ShardState, ShardStatus};
@@ -17,7 +15,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use super::StreamStore;
-use crate::config::ModuleConfig;
+use crate::config::{ModuleConfig, ServerConfig};
 use crate::control::{MappingReport, ShardReport};
 use keeper::{Keeper, View};
 pub(super) use keeper::{Order, Outcome, Sent};
@@ -26,15 +24,13 @@ use remembered::Remembered;
 /// What every mapping of a pipeline stands on.
 pub(super) struct Ground {
     pub(super) streams: StreamStore,
-    /// The data directory.
-    pub(super) data: PathBuf,
-    /// How long a stop may take to write what is held.
-    pub(super) drain: Duration,
+    /// The data directory, the time for a stop, and who the pipeline is.
+    pub(super) server: ServerConfig,
 }
 
 impl Ground {
     fn mapping(&self, config: &ModuleConfig, resets: u64) -> anyhow::Result<Mapping> {
-        super::modules::mapping(config, &self.data, &self.streams, resets)
+        super::modules::mapping(config, &self.server, &self.streams, resets)
             .with_context(|| format!("module {} cannot be set up", config.name))
     }
 }
@@ -67,7 +63,7 @@ impl Mappings {
         ground: Ground,
         draining: watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
-        let remembered = Arc::new(Remembered::open(&ground.data).await?);
+        let remembered = Arc::new(Remembered::open(&ground.server.data).await?);
         let (directory, leaving, tasks) = (Directory::default(), BTreeMap::new(), JoinSet::new());
         Ok(Self { ground: Arc::new(ground), remembered, directory, leaving, tasks, draining })
     }
