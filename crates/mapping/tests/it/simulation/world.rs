@@ -154,8 +154,8 @@ pub(super) struct State {
     pub(super) progress: BTreeMap<u32, ShardProgress>,
     /// Objects of a holding module, by key.
     objects: BTreeMap<String, Vec<u64>>,
-    /// The failed store, by a key that is a function of the batch.
-    kept: BTreeMap<(String, u32, u64, usize), Vec<u64>>,
+    /// The failed store: a batch that is kept twice is stored once.
+    kept: BTreeSet<(String, u32, Vec<u64>)>,
     /// The number of this start of the process.
     pub(super) run: u32,
     /// Lanes of this run, and the most records of a shard that may come again after it.
@@ -214,7 +214,7 @@ impl World {
             keys: (0..KEYS).map(|_| Vec::new()).collect(),
             progress: BTreeMap::new(),
             objects: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            kept: BTreeSet::new(),
             run: 0,
             bound: 0,
             lanes: 1,
@@ -506,14 +506,7 @@ impl State {
                 self.tally.kept += 1;
             }
         }
-        let key = (reason.to_owned(), shard, counters[0], counters.len());
-        let replaced = self.kept.insert(key, counters).unwrap_or_default();
-        // An object of another cut under the same key: what only the old one had is kept no more.
-        for counter in replaced {
-            let mut objects = self.kept.iter().filter(|((_, of, ..), _)| *of == shard);
-            let kept = objects.any(|(_, counters)| counters.contains(&counter));
-            self.shards[shard as usize].puts[counter as usize - 1].kept &= kept;
-        }
+        self.kept.insert((reason.to_owned(), shard, counters));
     }
 
     /// The progress of a shard changes.
@@ -573,9 +566,9 @@ impl State {
             && !self.plan.trims
             && !self.plan.damages;
         if exact {
-            let rejected = self.kept.iter().filter(|((reason, ..), _)| reason == "not_json");
+            let rejected = self.kept.iter().filter(|(reason, ..)| reason == "not_json");
             let mut seen: Vec<_> = rejected
-                .flat_map(|((_, shard, ..), counters)| counters.iter().map(move |n| (*shard, *n)))
+                .flat_map(|(_, shard, counters)| counters.iter().map(move |n| (*shard, *n)))
                 .collect();
             let all = seen.len();
             seen.sort_unstable();
