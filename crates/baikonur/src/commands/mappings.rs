@@ -80,7 +80,7 @@ fn position(text: &str) -> Result<Position, String> {
         "trim-horizon" => Ok(Position::TrimHorizon),
         "latest" => Ok(Position::Latest),
         _ if is_number => Ok(Position::AtSequenceNumber(text.to_owned())),
-        _ => moment(text).map(Position::AtTimestamp).map_err(|error| {
+        _ => moment(text, SystemClock::new().now()).map(Position::AtTimestamp).map_err(|error| {
             format!("{error}; a position is trim-horizon, latest, a time, or a sequence number")
         }),
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baikonur_record::{Limits, for_each_payload};
-use baikonur_stream::StreamName;
+use baikonur_stream::{Clock, StreamName, SystemClock};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -56,8 +56,8 @@ impl FromStr for From {
             "trim-horizon" => return Ok(Self::TrimHorizon),
             _ => {}
         }
-        let time =
-            moment(text).map_err(|error| format!("{error}, not latest and not trim-horizon"))?;
+        let time = moment(text, SystemClock::new().now())
+            .map_err(|error| format!("not latest or trim-horizon, and {error}"))?;
         Ok(Self::Time(time.millis() as f64 / 1000.0))
     }
 }

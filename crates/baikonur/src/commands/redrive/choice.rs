@@ -1,16 +1,17 @@
 //! Which records are meant.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use baikonur_modules::failed_store::{Found, Mark, folder_name, key_folders};
 use baikonur_modules::intake::{Intake, IntakeSettings, UNDECODABLE};
-use baikonur_record::{EventTime, Whitelist, parse_timestamp};
+use baikonur_record::Whitelist;
 use baikonur_stream::{
     Batch, ConsumerName, PartitionKey, Record, SequenceNumber, ShardAddress, ShardId, StreamName,
     Timestamp,
 };
+
+use crate::commands::moment::moment;
 
 /// The flags that choose.
 #[derive(Debug, Clone, clap::Args)]
@@ -83,7 +84,9 @@ impl Choice {
     pub(super) fn prepare(self, now: Timestamp) -> anyhow::Result<Prepared> {
         let time = |text: &Option<String>, flag: &str| match text {
             None => Ok(None),
-            Some(text) => moment(text, now).with_context(|| format!("{flag} {text:?}")).map(Some),
+            Some(text) => {
+                moment(text, now).map(Some).map_err(|error| anyhow::anyhow!("{flag}: {error}"))
+            }
         };
         let (since, until) = (time(&self.since, "--since")?, time(&self.until, "--until")?);
         if let (Some(since), Some(until)) = (since, until)
@@ -200,35 +203,10 @@ fn as_batch(found: &Found) -> Batch {
     Batch { shard, records: vec![record], attempt: 0 }
 }
 
-/// A time, or how long ago.
-fn moment(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
-    if let Some(ago) = duration(text) {
-        return Ok(now.minus(ago));
-    }
-    let wrong =
-        "is no time such as 2026-11-24T09:00:00Z, and not how long ago, such as 30m, 2h or 7d";
-    let millis = i64::try_from(now.millis()).unwrap_or(i64::MAX);
-    let today = jiff::Timestamp::from_millisecond(millis).context(wrong)?;
-    let today = jiff::tz::Offset::UTC.to_datetime(today).date();
-    let Ok(parsed) = parse_timestamp(text, today) else { bail!(wrong) };
-    let time = EventTime::new(parsed.civil, parsed.offset_seconds.unwrap_or(0));
-    Ok(Timestamp::from_millis(u64::try_from(time.epoch_millis()).unwrap_or(0)))
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    let unit = match text.chars().last()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let number: u64 = text[..text.len() - 1].parse().ok()?;
-    number.checked_mul(unit).map(Duration::from_secs)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
     use clap::Parser;
 
