@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tracing::{error, info, warn};
 
+use crate::budget::MemoryBudget;
 use crate::driver::{self, Surroundings};
 use crate::machine::Finish;
 use crate::settings::{Settings, Start};
@@ -40,6 +41,8 @@ pub struct Mapping {
     pub module: Arc<dyn Module>,
     /// Where records go that cannot be delivered.
     pub failed_store: Arc<dyn FailedStore>,
+    /// Shared with the other mappings of the process.
+    pub memory: Arc<MemoryBudget>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Where it tells what it does.
@@ -50,6 +53,7 @@ pub struct Mapping {
 
 /// Registers help texts of this room's metrics with the recorder in place.
 pub fn describe_metrics() {
+    crate::meters::describe();
     describe_counter!(
         "baikonur_delivered_records_total",
         "Records handed over to the module and taken by it"
@@ -84,6 +88,7 @@ impl Mapping {
         let mut shards = Shards {
             surroundings: Surroundings {
                 consumer: self.consumer,
+                memory: self.memory.mapping(self.settings.in_flight_bytes),
                 settings: self.settings,
                 read: self.read,
                 progress: self.progress,
@@ -93,6 +98,7 @@ impl Mapping {
                 board: self.board,
                 drain: drain.clone(),
                 seed: self.seed,
+                lane: None,
             },
             source: self.source,
             tasks: JoinSet::new(),
@@ -104,9 +110,11 @@ impl Mapping {
         while !*drain.borrow() {
             shards.start_what_is_ready().await;
             tokio::select! {
+                biased;
                 Some(result) = shards.tasks.join_next_with_id() => {
                     if shards.stopped(result) != Some(Finish::ShardEnd) {
                         tokio::select! {
+                            biased;
                             () = tokio::time::sleep(RESTART) => {}
                             () = driver::draining(&mut drain) => {}
                         }
@@ -184,7 +192,7 @@ impl Shards {
             // Also when the parents are listed no more: a child was made while this consumer read
             // on, and nothing of it is before its time.
             let child = !fresh && shard.parent.is_some();
-            let start = if child {
+            let start = if child && latest {
                 StartingPosition::TrimHorizon
             } else {
                 self.surroundings.settings.starting_position.into()

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use baikonur_stream::{Checkpoint, ShardId, Timestamp};
 
+use crate::machine::Finish;
+
 /// What is being done with a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ShardState {
@@ -22,6 +24,26 @@ pub enum ShardState {
     Ended,
     /// Its delivery was stopped.
     Stopped,
+}
+
+impl ShardState {
+    /// After a delivery that ended so.
+    pub(crate) fn at_the_end(finish: Finish) -> Self {
+        if finish == Finish::ShardEnd { Self::Ended } else { Self::Stopped }
+    }
+
+    /// What the states of its lanes say of a shard: the one that wants most attention.
+    pub(crate) fn of_lanes(lanes: &[Self]) -> Self {
+        let by_attention = [
+            Self::Retrying,
+            Self::Delivering,
+            Self::Starting,
+            Self::AtTip,
+            Self::Stopped,
+            Self::Ended,
+        ];
+        by_attention.into_iter().find(|state| lanes.contains(state)).unwrap_or_default()
+    }
 }
 
 /// The newest failure of a shard's delivery.
@@ -80,6 +102,19 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shard_is_retrying_as_long_as_a_lane_is_and_ended_when_all_are() {
+        use ShardState::{AtTip, Delivering, Ended, Retrying};
+        for (lanes, shard) in [
+            ([AtTip, Delivering, Retrying], Retrying),
+            ([AtTip, Delivering, AtTip], Delivering),
+            ([Ended, AtTip, Ended], AtTip),
+            ([Ended, Ended, Ended], Ended),
+        ] {
+            assert_eq!(ShardState::of_lanes(&lanes), shard, "{lanes:?}");
+        }
+    }
 
     #[test]
     fn a_board_shows_what_was_noted_of_the_shards_that_are_listed() {

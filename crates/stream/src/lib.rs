@@ -9,6 +9,7 @@ mod clock;
 mod deliver;
 mod hash_key;
 mod keep;
+mod lane;
 mod names;
 mod progress;
 mod properties;
@@ -28,6 +29,7 @@ pub use deliver::{
 };
 pub use hash_key::{HashKey, HashKeyRange, InvalidHashKey};
 pub use keep::{FailedBatch, FailedRecord, FailedStore, GiveUpCondition, GivenUp, KeepError};
+pub use lane::Lane;
 pub use names::{
     ConsumerName, InvalidStreamName, ShardId, StreamName, StreamOwner, UnknownShardId,
 };

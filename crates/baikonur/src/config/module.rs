@@ -77,6 +77,16 @@ impl Kind {
         }
     }
 
+    /// Why a shard cannot be dealt to lanes for this module, if it cannot.
+    fn refuses_lanes(&self) -> Option<&'static str> {
+        match self {
+            Self::ToS3(_) => Some(
+                "parallelization_factor must be 1 for kinesis-to-s3, which announces all objects of a shard as one range; more shards are written side by side",
+            ),
+            Self::Forward(_) | Self::ToElasticsearch(_) | Self::ToFluent(_) => None,
+        }
+    }
+
     fn check(&self) -> Result<(), Problem> {
         match self {
             Self::Forward(_) => {}
@@ -151,6 +161,9 @@ pub(super) fn read(
     let consumption = consumption.read(&name);
     note(consumption.as_ref().err().cloned());
     note(intake.schema().err().map(|error| error.to_string()));
+    if mapping.as_ref().is_some_and(|settings| settings.parallelization_factor > 1) {
+        note(kind.refuses_lanes().map(str::to_owned));
+    }
     note(kind.check().err().map(|error| error.to_string()));
     note(s3.check().err().map(|error| error.to_string()));
     let failed_store = match failed.location() {

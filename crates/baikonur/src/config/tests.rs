@@ -382,3 +382,33 @@ fn mistakes_in_credentials_are_explained_without_the_secrets() {
         assert!(!shown.contains("hidden"), "{text}\ngives\n{shown}");
     }
 }
+
+#[test]
+fn lanes_are_for_modules_that_do_not_hold() {
+    let module = |kind: &str| {
+        format!(
+            "[streams.a]\n[streams.b]\n[modules.m]\nsource = \"a\"\nparallelization_factor = 4\n{kind}"
+        )
+    };
+    let shown = read(&module("type = \"kinesis-to-s3\"\ndestination = \"file:///x\"")).unwrap_err();
+    assert!(shown.contains("b.toml:5: [modules.m] parallelization_factor must be 1"), "{shown}");
+    for kind in [
+        "type = \"kinesis-forward\"\ntarget_stream_name = \"b\"",
+        "type = \"kinesis-to-es\"\ndestination = \"localhost\"\nindex_name_prefix = \"x\"",
+        "type = \"kinesis-to-fluent\"\ndestination = \"localhost\"\nfluent_tag = \"x\"",
+    ] {
+        let config = read(&module(kind)).unwrap();
+        assert_eq!(config.modules[0].mapping.parallelization_factor, 4, "{kind}");
+    }
+}
+
+#[test]
+fn memory_has_a_least_amount() {
+    let config = read("").unwrap();
+    assert_eq!(config.server.in_flight_bytes, 256 << 20);
+    let shown = read("[server]\nin_flight_bytes = 1000").unwrap_err();
+    assert!(
+        shown.contains("b.toml:2: [server] in_flight_bytes is 1000: it can be 1048576"),
+        "{shown}"
+    );
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baikonur_kinesis::{AmazonKinesis, Connection, FanOut, FolderProgress, Polling, Producer};
+use baikonur_mapping::MemoryBudget;
 use baikonur_stream::{
     Administer, AdministerError, Clock, CreateStream, Read, RetentionHours, StreamChange,
     StreamStatus,
@@ -26,6 +27,7 @@ pub(super) async fn open(
     kinesis: &KinesisConfig,
     config: &Config,
     clock: Arc<dyn Clock>,
+    memory: Arc<MemoryBudget>,
 ) -> anyhow::Result<StreamStore> {
     let connection = connect(kinesis).await?;
     let service = AmazonKinesis::new(&connection);
@@ -39,6 +41,7 @@ pub(super) async fn open(
         progress: Arc::new(progress),
         source: Source::Kinesis(Box::new(connection)),
         clock,
+        memory,
     })
 }
 

@@ -20,6 +20,7 @@ use anyhow::Context;
 use baikonur_api::{Certificates, Server, Streams};
 use baikonur_engine::Engine;
 use baikonur_kinesis::Connection;
+use baikonur_mapping::MemoryBudget;
 use baikonur_scaling::autoscale::Monitor;
 use baikonur_stream::{Administer, Clock, Progress, Read, SystemClock, Write};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -41,6 +42,8 @@ struct StreamStore {
     administer: Arc<dyn Administer>,
     progress: Arc<dyn Progress>,
     clock: Arc<dyn Clock>,
+    /// For all mappings together.
+    memory: Arc<MemoryBudget>,
 }
 
 /// Where modules read.
@@ -86,12 +89,14 @@ impl Pipeline {
         // First what fails at once: recovery may take a while.
         let server = Server::bind(config.server.api.clone()).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let memory = usize::try_from(config.server.in_flight_bytes).unwrap_or(usize::MAX);
+        let memory = MemoryBudget::new(memory);
         let (streams, engine) = match &config.kinesis {
             None => {
                 let engine = embedded::open(&config.server, &clock).await?;
-                (StreamStore::embedded(&engine, clock), Some(engine))
+                (StreamStore::embedded(&engine, clock, memory), Some(engine))
             }
-            Some(kinesis) => (kinesis::open(kinesis, &config, clock).await?, None),
+            Some(kinesis) => (kinesis::open(kinesis, &config, clock, memory).await?, None),
         };
         // The data directory is this process's own now: what is made in it stays.
         let (server, authority) = match &config.server.tls {
@@ -158,7 +163,7 @@ impl Pipeline {
         let answering = tokio::spawn(control::serve(listening, Arc::<Operator>::clone(&operator)));
         let watching = tokio::spawn(operator.watch());
         let mut scaling = scaling::start(monitors, &streams, &draining);
-        let StreamStore { source, write, administer, progress: _, clock } = streams;
+        let StreamStore { source, write, administer, clock, .. } = streams;
         let upkeep = tokio::spawn({
             let metrics = metrics.clone();
             async move {

@@ -41,6 +41,7 @@ pub(super) fn mapping(
         },
         progress: Arc::clone(&streams.progress),
         module: module(config, streams, resets).map_err(anyhow::Error::from_boxed)?,
+        memory: Arc::clone(&streams.memory),
         failed_store: failed_store(config, server, &streams.clock)
             .map_err(anyhow::Error::from_boxed)?,
         clock: Arc::clone(&streams.clock),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use baikonur_stream::{
     Batch, Cause, Cursor, FailedRecord, GiveUpCondition, GivenUp, Record, RejectedRecord,
-    SequenceNumber,
+    SequenceNumber, Timestamp,
 };
 
 use super::{Now, Piece, ShardMachine};
@@ -61,22 +61,19 @@ impl ShardMachine {
         failed: Vec<FailedRecord>,
     ) {
         let records = &piece.batch.records;
-        // A number outside the batch counts as "nothing was delivered".
-        let inside = from <= piece.batch.last();
-        let done = if inside { records.partition_point(|r| r.sequence_number < from) } else { 0 };
-        if done > 0 {
-            let last = records[done - 1].sequence_number;
+        let (taken, rest) = records.split_at(piece.batch.records_before(from));
+        let moved = !taken.is_empty();
+        if moved {
             let failed = failed.into_iter().filter(|r| r.sequence_number < from).collect();
-            self.settle(piece.batch.first(), last, failed);
+            self.settle(taken, failed);
         }
-        let rest = &records[done..];
         match cause {
             Cause::Destination => {
-                let failures = if done > 0 { 0 } else { piece.failures };
+                let failures = if moved { 0 } else { piece.failures };
                 self.again(now, rest, failures, &piece, reason);
             }
             // Progress was made: the count starts anew, as Lambda's does.
-            Cause::Batch if done > 0 => self.again(now, rest, 0, &piece, reason),
+            Cause::Batch if moved => self.again(now, rest, 0, &piece, reason),
             Cause::Batch => {
                 let bisect = self.settings.bisect_batch_on_function_error;
                 let most = self.settings.maximum_retry_attempts;
@@ -110,11 +107,12 @@ impl ShardMachine {
 
     fn push_piece(&mut self, records: &[Record], failures: u32, attempt: u32) {
         let (shard, records) = (self.shard.clone(), records.to_vec());
+        let bytes = records.iter().map(Record::size).sum();
         let batch = Arc::new(Batch { shard, records, attempt });
-        self.pieces.push_front(Piece { batch, failures });
+        self.pieces.push_front(Piece { batch, bytes, failures });
     }
 
-    /// Puts `records`, at least one, into the failed store and goes on behind them.
+    /// Puts `records` into the failed store and goes on behind them.
     fn give_up(
         &mut self,
         records: &[Record],
@@ -122,12 +120,10 @@ impl ShardMachine {
         invoke_count: u32,
         detail: &str,
     ) {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else {
-            return;
-        };
+        let Some(first) = records.first() else { return };
         let batch = GivenUp { condition, first: first.sequence_number, invoke_count };
         let failed = records.iter().map(|record| given_up(record, batch, detail)).collect();
-        self.settle(first.sequence_number, last.sequence_number, failed);
+        self.settle(records, failed);
     }
 
     /// How many records at the front of the present piece are too old to be tried.
@@ -162,7 +158,7 @@ impl ShardMachine {
     }
 
     /// Stored bytes cannot be read back: leaves a mark in the failed store and goes on behind them.
-    pub(super) fn skip_damage(&mut self, what: &str, resume: Cursor) {
+    pub(super) fn skip_damage(&mut self, what: &str, arrival: Timestamp, resume: Cursor) {
         let Some(cursor) = self.cursor.replace(resume) else {
             return;
         };
@@ -170,7 +166,7 @@ impl ShardMachine {
             sequence_number: cursor.from,
             sub_sequence: 0,
             event_index: 0,
-            arrival: cursor.from.time().unwrap_or_default(),
+            arrival,
             partition_key: bytes::Bytes::new(),
             reason: STREAM_DAMAGED.to_owned(),
             detail: what.to_owned(),

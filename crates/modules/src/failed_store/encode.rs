@@ -3,6 +3,7 @@
 use baikonur_stream::{FailedBatch, FailedRecord};
 use bytes::Bytes;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::wall::Wall;
 use crate::intake::UNDECODABLE;
@@ -70,12 +71,25 @@ impl Group<'_> {
         let stream = &self.batch.shard.stream;
         let shard = self.batch.shard.shard.index();
         let FailedRecord { sequence_number, sub_sequence, event_index, .. } = first;
-        let count = self.records.len();
+        let (count, places) = (self.records.len(), self.places());
         format!(
             "{reason}/{consumer}/{year:04}-{month:02}/{day:02}/\
              {year:04}-{month:02}-{day:02}-{hour:02}:{minute:02}:{second:02}-\
-             {stream}-{shard}-{sequence_number}-{sub_sequence}-{event_index}-{count}.gz"
+             {stream}-{shard}-{sequence_number}-{sub_sequence}-{event_index}-{count}-{places:08x}.gz"
         )
+    }
+
+    /// Tells objects apart that begin with the same record and have as many, but not the same: with
+    /// lanes a batch may be cut at another place after a crash.
+    fn places(&self) -> u32 {
+        let mut places = Sha256::new();
+        for record in &self.records {
+            places.update(record.sequence_number.to_string());
+            places.update(record.sub_sequence.to_be_bytes());
+            places.update(record.event_index.to_be_bytes());
+        }
+        let digest = places.finalize();
+        u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
     }
 
     /// The lines, compressed. Lets others have a turn between records.

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Module, OpenError, Outcome,
+    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Lane, Module, OpenError, Outcome,
     RejectedRecord, SequenceNumber, ShardAddress,
 };
 use metrics::{Counter, Histogram, counter, histogram};
@@ -79,9 +79,18 @@ impl Module for ToElasticsearch {
     async fn open(&self, _shard: &ShardAddress) -> Result<Box<dyn Deliver>, OpenError> {
         Ok(Box::new(Delivering { shared: self.shared.clone() }))
     }
+
+    async fn open_lane(
+        &self,
+        shard: &ShardAddress,
+        _lane: Lane,
+    ) -> Result<Box<dyn Deliver>, OpenError> {
+        // A document that comes again has the same id, whichever lane brings it.
+        self.open(shard).await
+    }
 }
 
-/// The delivery of one shard: one request at a time.
+/// The delivery of one shard, or of one lane of it: one request at a time.
 struct Delivering {
     shared: Arc<Shared>,
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Module, OpenError, Outcome,
+    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Lane, Module, OpenError, Outcome,
     RejectedRecord, ShardAddress,
 };
 use metrics::{Counter, Histogram, counter, histogram};
@@ -71,9 +71,17 @@ impl Module for ToFluent {
         let shared = self.shared.clone();
         Ok(Box::new(Delivering { shared, connection: None, message: Vec::new() }))
     }
+
+    async fn open_lane(
+        &self,
+        shard: &ShardAddress,
+        _lane: Lane,
+    ) -> Result<Box<dyn Deliver>, OpenError> {
+        self.open(shard).await
+    }
 }
 
-/// The delivery of one shard, over a connection of its own.
+/// The delivery of one shard, or of one lane of it, over a connection of its own.
 struct Delivering {
     shared: Arc<Shared>,
     connection: Option<Connection>,
