@@ -5,7 +5,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use baikonur_scaling::autoscale::{CoolOffs, Monitor};
 use baikonur_scaling::on_demand::FollowLoad;
-use baikonur_stream::StreamOwner;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -37,7 +36,7 @@ pub(super) fn start(
 ) -> JoinSet<()> {
     let mut running = JoinSet::new();
     let (administer, clock) = (Arc::clone(&streams.administer), Arc::clone(&streams.clock));
-    let on_demand = FollowLoad::new(administer, clock, vec![StreamOwner::OWN]);
+    let on_demand = FollowLoad::new(administer, clock);
     running.spawn(on_demand.run(draining.clone()));
     for monitor in monitors {
         running.spawn(monitor.run(draining.clone()));
