@@ -204,6 +204,7 @@ pub(crate) fn assemble(
     };
     let recovered = recovery::recover(&disk, &catalog, settings.durability).map_err(wrap)?;
     let streams = Arc::new(streams::in_use(&catalog, &Streams::new()));
+    streams::announce_ends(&Streams::new(), &streams);
     let seen = (recovered.index, recovered.notes);
     let damaged = recovered.report.damaged.clone();
     let store = Arc::new(Store::new((disk, clock), settings.throughput, streams, seen, damaged));

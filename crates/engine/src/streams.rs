@@ -113,15 +113,20 @@ impl Stream {
         routes.sort_unstable();
         let lane = |shard: &Shard| {
             let kept = before.and_then(|before| Some(&before.lanes[before.shard(shard.id)?.0]));
-            let lane = kept.map_or_else(|| Arc::new(Lane::new()), Arc::clone);
-            if shard.ending_sequence_number.is_some() {
-                lane.tip.send_if_modified(|tip| !std::mem::replace(&mut tip.closed, true));
-            }
-            lane
+            kept.map_or_else(|| Arc::new(Lane::new()), Arc::clone)
         };
         let lanes = stored.shards.iter().map(lane).collect();
         let stored = Arc::clone(stored);
         Self { name: name.clone(), stored, routes, lanes, spread: AtomicU64::new(0) }
+    }
+
+    /// Wakes who waits at the end of a closed shard.
+    fn announce_ends(&self) {
+        for (shard, lane) in self.stored.shards.iter().zip(&self.lanes) {
+            if shard.ending_sequence_number.is_some() {
+                lane.tip.send_if_modified(|tip| !std::mem::replace(&mut tip.closed, true));
+            }
+        }
     }
 
     /// The place in `stored.shards` of the open shard that owns a hash key.
@@ -237,4 +242,14 @@ pub(crate) fn in_use(catalog: &Catalog, before: &Streams) -> Streams {
         (name.clone(), stream)
     };
     catalog.streams.iter().map(stream).collect()
+}
+
+/// Tells waiting readers of shards that were closed between `before` and `now`; to be called once
+/// readers find what is in use `now`: who is woken earlier looks at an open shard, and finds nothing.
+pub(crate) fn announce_ends(before: &Streams, now: &Streams) {
+    for (name, stream) in now {
+        if !before.get(name).is_some_and(|before| Arc::ptr_eq(before, stream)) {
+            stream.announce_ends();
+        }
+    }
 }

@@ -407,11 +407,13 @@ impl Writer {
     }
 
     fn use_catalog(&mut self) {
-        self.streams = Arc::new(streams::in_use(&self.catalog, &self.streams));
+        let now = Arc::new(streams::in_use(&self.catalog, &self.streams));
+        let before = std::mem::replace(&mut self.streams, now);
         let by_incarnation = |stream: &Arc<Stream>| (stream.stored.incarnation, Arc::clone(stream));
         self.by_incarnation = self.streams.values().map(by_incarnation).collect();
         *write(&self.store.commitments) = self.catalog.commitments.clone();
         *write(&self.store.streams) = Arc::clone(&self.streams);
+        streams::announce_ends(&before, &self.streams);
     }
 
     /// Forgets shards that are gone.

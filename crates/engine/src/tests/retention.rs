@@ -56,7 +56,7 @@ async fn behind_a_clock_that_was_ahead_a_change_of_retention_hides_nothing_that_
     let engine = prepared(&disk, &clock).await;
     put(&engine, "s", 0, "before").await.unwrap();
     let ahead = HOUR * 24 * 30;
-    clock.advance(ahead);
+    clock.step_ahead(ahead);
     put(&engine, "s", 0, "ahead").await.unwrap();
     clock.step_back(ahead - HOUR);
     let described = engine.describe_stream(&stream("s")).await.unwrap();
