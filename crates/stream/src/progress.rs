@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConsumerName, SequenceNumber, ShardAddress};
+use crate::{ConsumerName, SequenceNumber, ShardAddress, Timestamp};
 
 /// Where a consumer goes on in a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,9 @@ pub enum Checkpoint {
     At(SequenceNumber),
     /// With the first record after this one.
     After(SequenceNumber),
+    /// With the first record that arrived at this moment, in milliseconds, or later (a start that
+    /// was fixed where no number was known for it).
+    AtTimestamp(Timestamp),
     /// Nowhere: the shard is closed and all of it was delivered.
     ShardEnd,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use baikonur_stream::{Checkpoint, Clock, SystemClock, Timestamp};
 use clap::Subcommand;
 
-use super::moment::moment;
+use super::moment::{moment, written};
 use super::summary::{columns, count};
 use crate::control::{MappingReport, MappingState, Position, Question, Reply, ShardReport, ask};
 
@@ -122,7 +122,7 @@ impl Mappings {
                         let head =
                             ["module", "state", "source", "shards", "lag", "retries", "last error"];
                         let rows = mappings.iter().map(|(name, report)| row(name, report, now));
-                        columns(&head, rows)
+                        columns(&head, 3..6, rows)
                     }
                 };
                 out.write_all(text.as_bytes())?;
@@ -167,7 +167,7 @@ fn one(report: &MappingReport, now: Timestamp) -> String {
             last_error(shard, now),
         ]
     });
-    text.push_str(&columns(&head, rows));
+    text.push_str(&columns(&head, 3..6, rows));
     text
 }
 
@@ -186,6 +186,7 @@ fn checkpoint(checkpoint: Option<Checkpoint>) -> String {
         None => "-".to_owned(),
         Some(Checkpoint::At(number)) => format!("at {number}"),
         Some(Checkpoint::After(number)) => format!("after {number}"),
+        Some(Checkpoint::AtTimestamp(moment)) => format!("at {}", written(moment)),
         Some(Checkpoint::ShardEnd) => "SHARD_END".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! A moment as people write it on a command line.
+//! A moment as people write it on a command line, and read it.
 
 use std::time::Duration;
 
@@ -38,4 +38,11 @@ fn duration(text: &str) -> Option<Duration> {
     };
     let number: u64 = text[..text.len() - 1].parse().ok()?;
     number.checked_mul(unit).map(Duration::from_secs)
+}
+
+/// A moment to the second, as ISO 8601 writes it.
+pub(super) fn written(moment: Timestamp) -> String {
+    let millis = i64::try_from(moment.millis()).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    format!("{time:.0}")
 }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::document::Section;
+use super::kinesis::{Consumption, ConsumptionKeys};
 use super::mapping_keys::MappingKeys;
 use super::mistake::{Mistake, did_you_mean};
 
@@ -22,6 +23,8 @@ pub(crate) struct ModuleConfig {
     pub(crate) name: ConsumerName,
     pub(crate) source: StreamName,
     pub(crate) enabled: bool,
+    /// How the source is read where it is on Amazon Kinesis.
+    pub(crate) consumption: Consumption,
     pub(crate) mapping: mapping::Settings,
     pub(crate) intake: IntakeSettings,
     pub(crate) kind: Kind,
@@ -123,6 +126,7 @@ pub(super) fn read(
     }
     let mut reader = Reader { section: &mut section, known: Vec::new(), mistakes };
     let head: Option<HeadKeys> = reader.take();
+    let consumption: Option<ConsumptionKeys> = reader.take();
     let mapping: Option<MappingKeys> = reader.take();
     let intake: Option<IntakeSettings> = reader.take();
     let failed: Option<failed_store::Settings> = reader.take();
@@ -145,7 +149,7 @@ pub(super) fn read(
             mistakes.push(section.mistake(problem));
         }
     };
-    let (head, mapping, intake) = (head?, mapping?, intake?);
+    let (head, consumption, mapping, intake) = (head?, consumption?, mapping?, intake?);
     let (failed, s3, kind) = (failed?, s3?, kind?);
     let mapping = match mapping.settings() {
         Ok(settings) => Some(settings),
@@ -154,6 +158,8 @@ pub(super) fn read(
             None
         }
     };
+    let consumption = consumption.read(&name);
+    note(consumption.as_ref().err().cloned());
     note(intake.schema().err().map(|error| error.to_string()));
     if mapping.as_ref().is_some_and(|settings| settings.parallelization_factor > 1) {
         note(kind.refuses_lanes().map(str::to_owned));
@@ -178,6 +184,7 @@ pub(super) fn read(
         name: ConsumerName::new(&name),
         source: head.source,
         enabled: head.enabled,
+        consumption: consumption.ok()?,
         mapping: mapping?,
         intake,
         kind,

@@ -1,5 +1,8 @@
-//! A configuration, running: the embedded streams, the API over them, and an event source mapping for each module.
+//! A configuration, running: the embedded streams and the API over them, or streams on Amazon Kinesis; and an event
+//! source mapping for each module.
 
+mod embedded;
+mod kinesis;
 mod mappings;
 mod modules;
 mod on_failure;
@@ -14,16 +17,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use baikonur_api::{Certificates, Limits, Server, Streams};
-use baikonur_engine::{Engine, EngineSettings, Throughput};
+use baikonur_api::{Certificates, Server, Streams};
+use baikonur_engine::Engine;
+use baikonur_kinesis::Connection;
 use baikonur_mapping::MemoryBudget;
 use baikonur_scaling::autoscale::Monitor;
 use baikonur_stream::{Administer, Clock, Progress, Read, SystemClock, Write};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, watch};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, Consumption};
 use crate::control::{self, Listening};
 use mappings::{Ground, Mappings};
 use operator::Operator;
@@ -33,7 +37,7 @@ use pages::OperatorPages;
 /// The contracts that a pipeline stands on; what is behind them is chosen in [`Pipeline::open`] and nowhere else.
 #[derive(Clone)]
 struct StreamStore {
-    read: Arc<dyn Read>,
+    source: Source,
     write: Arc<dyn Write>,
     administer: Arc<dyn Administer>,
     progress: Arc<dyn Progress>,
@@ -42,13 +46,35 @@ struct StreamStore {
     memory: Arc<MemoryBudget>,
 }
 
+/// Where modules read.
+#[derive(Clone)]
+enum Source {
+    /// All in the same way.
+    Embedded(Arc<dyn Read>),
+    /// Each in its own, over a connection of all.
+    Kinesis(Box<Connection>),
+}
+
+impl StreamStore {
+    /// A reader that belongs to no module.
+    fn reader(&self) -> Arc<dyn Read> {
+        match &self.source {
+            Source::Embedded(read) => Arc::clone(read),
+            Source::Kinesis(connection) => {
+                kinesis::reader(connection, &Consumption::Polling, &self.clock)
+            }
+        }
+    }
+}
+
 /// How often histograms are drained into their buckets.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// A pipeline whose streams are open and whose server listens; nothing is delivered yet.
 pub(crate) struct Pipeline {
     config: Config,
-    engine: Engine,
+    /// None where the streams are not embedded ones.
+    engine: Option<Engine>,
     streams: StreamStore,
     server: Server,
     authority: Option<PathBuf>,
@@ -63,34 +89,15 @@ impl Pipeline {
         // First what fails at once: recovery may take a while.
         let server = Server::bind(config.server.api.clone()).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let settings = EngineSettings {
-            durability: config.server.durability,
-            throughput: match config.server.api.limits {
-                Limits::Calls => Throughput::Unlimited,
-                Limits::Aws => Throughput::Aws,
-            },
-            ..EngineSettings::new(&config.server.data)
+        let memory = usize::try_from(config.server.in_flight_bytes).unwrap_or(usize::MAX);
+        let memory = MemoryBudget::new(memory);
+        let (streams, engine) = match &config.kinesis {
+            None => {
+                let engine = embedded::open(&config.server, &clock).await?;
+                (StreamStore::embedded(&engine, clock, memory), Some(engine))
+            }
+            Some(kinesis) => (kinesis::open(kinesis, &config, clock, memory).await?, None),
         };
-        let opening = {
-            let clock = Arc::clone(&clock);
-            tokio::task::spawn_blocking(move || Engine::open(settings, clock))
-        };
-        let (engine, report) = opening.await.context("opening the streams broke off")??;
-        if let Some(tail) = &report.torn_tail {
-            warn!(%tail, "an unfinished end of the log was cut off; it was never acknowledged");
-        }
-        for segment in &report.rebuilt {
-            warn!(%segment, "a footer was missing or broken and was written again");
-        }
-        for damage in &report.damaged {
-            error!(%damage, "stored data is damaged; the rest stays readable");
-        }
-        info!(
-            directory = %config.server.data.display(),
-            segments = report.segments,
-            closed_cleanly = report.closed_cleanly,
-            "streams are open"
-        );
         // The data directory is this process's own now: what is made in it stays.
         let (server, authority) = match &config.server.tls {
             None => (server, None),
@@ -103,18 +110,9 @@ impl Pipeline {
                 (server.with_tls(certificates), authority)
             }
         };
-        let streams = StreamStore {
-            read: Arc::new(engine.clone()),
-            write: Arc::new(engine.clone()),
-            administer: Arc::new(engine.clone()),
-            progress: Arc::new(engine.clone()),
-            clock,
-            memory: MemoryBudget::new(
-                usize::try_from(config.server.in_flight_bytes).unwrap_or(usize::MAX),
-            ),
-        };
         let monitors = scaling::configured_monitors(&config.server, &streams).await?;
-        streams::make_streams(&*streams.administer, &config.streams).await?;
+        streams::make_streams(&*streams.administer, config.kinesis.as_ref(), &config.streams)
+            .await?;
         let listening = Listening::bind(&config.server.data);
         let listening = listening.context("`baikonur mappings` could not be answered")?;
         Ok(Self { config, engine, streams, server, authority, metrics, monitors, listening })
@@ -157,6 +155,7 @@ impl Pipeline {
         let operator = Arc::new(Operator {
             origin,
             server: config.server.clone(),
+            kinesis: config.kinesis.clone(),
             streams: streams.clone(),
             directory,
             mappings: Arc::clone(&mappings),
@@ -164,8 +163,7 @@ impl Pipeline {
         let answering = tokio::spawn(control::serve(listening, Arc::<Operator>::clone(&operator)));
         let watching = tokio::spawn(operator.watch());
         let mut scaling = scaling::start(monitors, &streams, &draining);
-        let StreamStore { read, write, administer, clock, .. } = streams;
-        let streams = Streams { read, write, administer, clock };
+        let StreamStore { source, write, administer, clock, .. } = streams;
         let upkeep = tokio::spawn({
             let metrics = metrics.clone();
             async move {
@@ -177,9 +175,16 @@ impl Pipeline {
         });
         let pages = Arc::new(OperatorPages::new(engine.clone(), metrics, draining.clone()));
         let mut stopped = draining;
-        let serving = tokio::spawn(server.run(streams, pages, async move {
+        let stopped = async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
-        }));
+        };
+        let serving = match source {
+            Source::Embedded(read) => {
+                let streams = Streams { read, write, administer, clock };
+                tokio::spawn(server.run(streams, pages, stopped))
+            }
+            Source::Kinesis(_) => tokio::spawn(server.run_pages(pages, stopped)),
+        };
         stop.await;
         info!(within = ?config.server.drain, "stopping: what is held is written, every position is stored");
         drain.send_replace(true);
@@ -202,7 +207,9 @@ impl Pipeline {
         answering.abort();
         scaling.shutdown().await;
         upkeep.abort();
-        engine.close().await;
+        if let Some(engine) = engine {
+            engine.close().await;
+        }
         info!("stopped");
         Ok(drained)
     }

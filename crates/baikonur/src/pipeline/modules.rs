@@ -13,7 +13,7 @@ use baikonur_modules::to_fluent::ToFluent;
 use baikonur_modules::to_s3::ToS3;
 use baikonur_stream::{Clock, FailedStore, Module};
 
-use super::{StreamStore, on_failure, redelivery};
+use super::{Source, StreamStore, kinesis, on_failure, redelivery};
 use crate::config::{Kind, ModuleConfig, Problem, ServerConfig};
 
 /// The folder of failed records below the data directory, for modules that name no other place.
@@ -33,7 +33,12 @@ pub(super) fn mapping(
         consumer: config.name.clone(),
         source: config.source.clone(),
         settings: config.mapping.clone(),
-        read: Arc::clone(&streams.read),
+        read: match &streams.source {
+            Source::Embedded(read) => Arc::clone(read),
+            Source::Kinesis(connection) => {
+                kinesis::reader(connection, &config.consumption, &streams.clock)
+            }
+        },
         progress: Arc::clone(&streams.progress),
         module: module(config, streams, resets).map_err(anyhow::Error::from_boxed)?,
         memory: Arc::clone(&streams.memory),

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::StreamStore;
 use super::mappings::{Directory, Mappings, Order, Outcome, order};
 use super::streams::make_streams;
-use crate::config::{Config, Overrides, ServerConfig};
+use crate::config::{Config, KinesisConfig, Overrides, ServerConfig};
 use crate::control::{Answer, Question, Reply};
 
 /// The file is looked at this often; a change counts once the file has stayed the same for as long.
@@ -32,6 +32,8 @@ pub(super) struct Operator {
     pub(super) origin: Origin,
     /// As the pipeline was started with it.
     pub(super) server: ServerConfig,
+    /// As the pipeline was started with it.
+    pub(super) kinesis: Option<KinesisConfig>,
     pub(super) streams: StreamStore,
     pub(super) directory: Directory,
     pub(super) mappings: Arc<Mutex<Mappings>>,
@@ -76,13 +78,14 @@ impl Operator {
             Err(error) => return Err(format!("nothing was changed: {error}")),
         };
         let mut done = Vec::new();
-        if config.server != self.server {
-            let what = "what changed in [server] takes effect at the next start";
+        if config.server != self.server || config.kinesis != self.kinesis {
+            let what = "what changed in [server] and [kinesis] takes effect at the next start";
             warn!("{what}");
             done.push(what.to_owned());
         }
         let mut mappings = self.mappings.lock().await;
-        let made = make_streams(&*self.streams.administer, &config.streams).await;
+        let made =
+            make_streams(&*self.streams.administer, self.kinesis.as_ref(), &config.streams).await;
         let made = made.map_err(|error| format!("nothing was changed: {error:#}"))?;
         done.extend(made.iter().map(|name| format!("stream {name} is made")));
         let (changed, failed) = mappings.become_those_of(&config.modules).await;

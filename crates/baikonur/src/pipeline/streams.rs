@@ -4,16 +4,22 @@ use anyhow::Context;
 use baikonur_stream::{Administer, AdministerError, CreateStream, StreamName};
 use tracing::{info, warn};
 
-use crate::config::StreamConfig;
+use super::kinesis;
+use crate::config::{KinesisConfig, StreamConfig};
 
 /// Makes the streams that do not exist; gives their names.
 ///
 /// # Errors
-/// One could not be made; those before it were.
+/// One could not be made, or is not there and not to be made; those before it were.
 pub(super) async fn make_streams(
     administer: &dyn Administer,
+    amazon: Option<&KinesisConfig>,
     streams: &[StreamConfig],
 ) -> anyhow::Result<Vec<StreamName>> {
+    if amazon.is_some_and(|kinesis| !kinesis.create_streams) {
+        expect_streams(administer, streams).await?;
+        return Ok(Vec::new());
+    }
     let mut made = Vec::new();
     for stream in streams {
         let request = CreateStream {
@@ -21,7 +27,11 @@ pub(super) async fn make_streams(
             shard_count: stream.shards,
             properties: stream.properties.clone(),
         };
-        match administer.create_stream(request).await {
+        let outcome = match amazon {
+            None => administer.create_stream(request).await,
+            Some(_) => kinesis::make_stream(administer, request).await,
+        };
+        match outcome {
             Ok(()) => {
                 info!(stream = %stream.name, shards = stream.shards, "stream made");
                 made.push(stream.name.clone());
@@ -33,6 +43,28 @@ pub(super) async fn make_streams(
         }
     }
     Ok(made)
+}
+
+/// On Amazon a stream costs money: one that is missing is made only where that is asked for.
+async fn expect_streams(
+    administer: &dyn Administer,
+    streams: &[StreamConfig],
+) -> anyhow::Result<()> {
+    for stream in streams {
+        match administer.describe_stream(&stream.name).await {
+            Ok(_) => {}
+            Err(error @ AdministerError::StreamNotFound(_)) => {
+                return Err(error).context(
+                    "make it, correct its name, or set create_streams = true in [kinesis]",
+                );
+            }
+            Err(error) => {
+                // Nothing is wrong with the configuration: modules try until the service is there.
+                warn!(stream = %stream.name, %error, "whether the stream exists is not known");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An existing stream is never changed by the file; whoever expects that is told.

@@ -225,6 +225,9 @@ impl ShardMachine {
             Some(Checkpoint::After(number)) => {
                 Action::Seek(StartingPosition::AfterSequenceNumber(number))
             }
+            Some(Checkpoint::AtTimestamp(moment)) => {
+                Action::Seek(StartingPosition::AtTimestamp(moment))
+            }
             Some(Checkpoint::ShardEnd) => Action::Finish(Finish::ShardEnd),
         }
     }
@@ -235,7 +238,8 @@ impl ShardMachine {
                 if self.progress.checkpoint.is_none() {
                     // Where to start is decided once: also if we are stopped before the first record,
                     // or with another starting position after it.
-                    let checkpoint = Some(Checkpoint::At(cursor.from));
+                    let at = cursor.since.map(Checkpoint::AtTimestamp);
+                    let checkpoint = Some(at.unwrap_or(Checkpoint::At(cursor.from)));
                     let intent = self.progress.intent.clone();
                     self.todo.push_back(Todo::Store(ShardProgress { checkpoint, intent }));
                 }

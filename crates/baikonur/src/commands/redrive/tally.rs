@@ -11,7 +11,8 @@ use super::TROUBLES_TOLD_MAX;
 use super::choice::{Prepared, State};
 use super::replay::candidate;
 use super::walk::{Visit, unreadable};
-use crate::commands::summary::count;
+use crate::commands::moment::written;
+use crate::commands::summary::{columns, count};
 
 /// Rows told apart; log types are foreign text, and there may be any number of them.
 const ROWS_MAX: usize = 2000;
@@ -166,10 +167,9 @@ impl Tally {
     pub(super) fn table(&self) -> String {
         let heads =
             ["MODULE", "REASON", "TYPE", "TO REPLAY", "BYTES", "REPLAYED", "OLDEST", "NEWEST"];
-        let mut lines = vec![heads.map(str::to_owned)];
-        for ((module, reason, log_type), row) in &self.rows {
-            let moment = |moment: Option<Timestamp>| moment.map_or_else(String::new, shown);
-            lines.push([
+        let rows = self.rows.iter().map(|((module, reason, log_type), row)| {
+            let moment = |moment: Option<Timestamp>| moment.map_or_else(String::new, written);
+            vec![
                 cell(module),
                 cell(reason),
                 cell(log_type),
@@ -178,27 +178,12 @@ impl Tally {
                 count(row.done),
                 moment(row.oldest),
                 moment(row.newest),
-            ]);
-        }
-        let mut text = String::new();
-        if !self.rows.is_empty() {
-            let widths: Vec<_> = (0..heads.len())
-                .map(|column| lines.iter().map(|line| line[column].chars().count()).max())
-                .map(Option::unwrap_or_default)
-                .collect();
-            for line in &lines {
-                let mut shown = String::new();
-                for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-                    let pad = " ".repeat(width - cell.chars().count());
-                    let is_number = (3..=5).contains(&column);
-                    let cell = if is_number { pad + cell } else { cell.clone() + &pad };
-                    shown.push_str(&cell);
-                    shown.push_str("  ");
-                }
-                text.push_str(shown.trim_end());
-                text.push('\n');
-            }
-        }
+            ]
+        });
+        let mut text = match self.rows.is_empty() {
+            true => String::new(),
+            false => columns(&heads, 3..6, rows),
+        };
         for (number, what) in [
             (
                 self.sum(|row| row.doubtful),
@@ -225,17 +210,11 @@ impl Tally {
             json!({
                 "module": module, "reason": reason, "logType": log_type, "toReplay": row.waiting,
                 "bytes": row.bytes, "inDoubt": row.doubtful + row.left, "replayedBefore": row.done, "unfit": row.unfit,
-                "oldest": row.oldest.map(shown), "newest": row.newest.map(shown),
+                "oldest": row.oldest.map(written), "newest": row.newest.map(written),
             })
         });
         rows.collect()
     }
-}
-
-fn shown(moment: Timestamp) -> String {
-    let millis = i64::try_from(moment.millis()).unwrap_or(i64::MAX);
-    let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
-    format!("{time:.0}")
 }
 
 /// Foreign text without anything that a terminal obeys.

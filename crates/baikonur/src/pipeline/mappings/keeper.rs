@@ -162,7 +162,7 @@ impl Keeper {
             }
             Order::Reset { shard, to } => {
                 let moves = position::moves(
-                    &*self.ground.streams.read,
+                    &*self.ground.streams.reader(),
                     &config.source,
                     shard.as_deref(),
                     &to,

@@ -1,7 +1,7 @@
 //! A mapping's position, moved by an operator: for each shard a checkpoint of its own.
 
 use baikonur_stream::{
-    Checkpoint, ConsumerName, Progress, Read, SequenceNumber, Shard, ShardAddress, ShardId,
+    Checkpoint, ConsumerName, Cursor, Progress, Read, SequenceNumber, Shard, ShardAddress, ShardId,
     ShardProgress, StartingPosition, StreamName,
 };
 
@@ -63,7 +63,8 @@ async fn checkpoint(
         }
     };
     match read.seek(address, position).await {
-        Ok(cursor) => Ok(Checkpoint::At(cursor.from)),
+        Ok(Cursor { since: Some(moment), .. }) => Ok(Checkpoint::AtTimestamp(moment)),
+        Ok(Cursor { from, .. }) => Ok(Checkpoint::At(from)),
         Err(error) => Err(format!("{address}: {error}")),
     }
 }

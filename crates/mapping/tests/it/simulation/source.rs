@@ -89,7 +89,7 @@ impl Read for World {
         if fate == Fate::Fails || !self.end(fate).await {
             return Err(ReadError::Unavailable("throttled".to_owned()));
         }
-        Ok(Cursor { shard: shard.clone(), from: number(index, counter) })
+        Ok(Cursor { shard: shard.clone(), from: number(index, counter), since: None })
     }
 
     async fn read(&self, cursor: &Cursor, limits: ReadLimits) -> Result<ReadPage, ReadError> {
@@ -124,7 +124,8 @@ impl State {
         let told = self.told();
         assert!((1..=10_000).contains(&limits.records) && limits.bytes > 0, "{limits:?}; {told}");
         let index = cursor.shard.shard.index();
-        let at = |counter| Cursor { shard: address(index), from: number(index, counter) };
+        let at =
+            |counter| Cursor { shard: address(index), from: number(index, counter), since: None };
         let most = 1 + self.random.below(limits.records as u64) as usize;
         let shard = &self.shards[index as usize];
         let mut counter = cursor.from.counter().max(shard.horizon);

@@ -519,6 +519,9 @@ impl State {
             Some(Checkpoint::At(number)) => number.counter().saturating_sub(1),
             Some(Checkpoint::After(number)) => number.counter(),
             Some(Checkpoint::ShardEnd) => puts.len() as u64,
+            Some(Checkpoint::AtTimestamp(_)) => {
+                unreachable!("the source knows a number for each place")
+            }
         };
         let starts = self.progress.get(&shard).is_none_or(|before| before.checkpoint.is_none());
         if starts && self.plan.settings.starting_position == Start::Latest {
