@@ -496,7 +496,7 @@ impl State {
         for counter in &counters {
             let puts = &mut self.shards[shard as usize].puts;
             if reason == "stream_damaged" {
-                let from = *counter as usize - 1;
+                let from = counter.saturating_sub(1) as usize;
                 let lost = puts[from..].iter_mut().skip_while(|put| !put.damaged);
                 lost.take_while(|put| put.damaged).for_each(|put| put.kept = true);
             } else {
@@ -519,8 +519,8 @@ impl State {
             Some(Checkpoint::At(number)) => number.counter().saturating_sub(1),
             Some(Checkpoint::After(number)) => number.counter(),
             Some(Checkpoint::ShardEnd) => puts.len() as u64,
-            Some(Checkpoint::AtTimestamp(_)) => {
-                unreachable!("the source knows a number for each place")
+            Some(Checkpoint::AtTimestamp(moment)) => {
+                puts.partition_point(|put| put.record.arrival < moment) as u64
             }
         };
         let starts = self.progress.get(&shard).is_none_or(|before| before.checkpoint.is_none());
