@@ -90,7 +90,16 @@ impl fmt::Display for SequenceNumber {
         };
         let (rest, low) = divide([a, b, c]);
         let (rest, middle) = divide(rest);
-        write!(f, "{:018}{middle:019}{low:019}", rest[2])
+        let mut digits = [b'0'; 56];
+        for (part, end) in [(low, 56), (middle, 37), (rest[2], 18)] {
+            let (mut part, mut at) = (part, end);
+            while part > 0 {
+                at -= 1;
+                digits[at] += (part % 10) as u8;
+                part /= 10;
+            }
+        }
+        f.write_str(str::from_utf8(&digits).expect("digits are ASCII"))
     }
 }
 
