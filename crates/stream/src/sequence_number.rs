@@ -91,13 +91,10 @@ impl fmt::Display for SequenceNumber {
         let (rest, low) = divide([a, b, c]);
         let (rest, middle) = divide(rest);
         let mut digits = [b'0'; 56];
-        for (part, end) in [(low, 56), (middle, 37), (rest[2], 18)] {
-            let (mut part, mut at) = (part, end);
-            while part > 0 {
-                at -= 1;
-                digits[at] += (part % 10) as u8;
-                part /= 10;
-            }
+        for (part, end) in [(rest[2], 18), (middle, 37), (low, 56)] {
+            let mut buffer = itoa::Buffer::new();
+            let part = buffer.format(part).as_bytes();
+            digits[end - part.len()..end].copy_from_slice(part);
         }
         f.write_str(str::from_utf8(&digits).expect("digits are ASCII"))
     }
