@@ -153,6 +153,25 @@ def test_a_stream_of_an_emulator_that_is_not_ours_is_read_through_a_split_and_a_
         assert refused == (consumption == "enhanced-fan-out" and not kind.fans_out)
 
 
+@pytest.mark.parametrize("consumption", ["polling", "enhanced-fan-out"])
+def test_latest_is_kept_over_a_kill_before_the_first_record(tmp_path, consumption):
+    with Baikonur(tmp_path / "server", {"streams": {"router": {"shards": 2}}}) as server:
+        client = server.client()
+        put_numbered(client, "router", 0, 100)
+        # Arrival times are in milliseconds.
+        time.sleep(0.05)
+        archive = Folder(tmp_path / "archive")
+        with worker_on(tmp_path, server.endpoint, consumption=consumption, starting_position="LATEST") as worker:
+            positions = worker.data / "progress"
+            eventually(lambda: len(list(positions.rglob("*.json"))) == 2, "both shards have a position", 30)
+            worker.kill()
+            put = put_numbered(client, "router", 100, 100)
+            worker.start()
+            eventually(lambda: len(archive.lines()) >= len(put), "everything since then archived", 60, every=0.5)
+            assert worker.stop() == 0, worker.log_tail()
+        check_archive(archive, put)
+
+
 def test_a_missing_stream_is_made_only_when_that_is_asked_for(tmp_path):
     with Baikonur(tmp_path / "server", {}) as server:
         worker = worker_on(tmp_path, server.endpoint)
