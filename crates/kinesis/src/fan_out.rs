@@ -133,9 +133,11 @@ impl FanOut {
                 return Ok(());
             }
             Err(Trouble::Refused(told)) => {
-                warn!(stream = %place.cursor.shard.stream, consumer = %self.shared.consumer, %told,
-                    "enhanced fan-out is refused: going on by polling");
-                self.shared.refused.store(true, Ordering::Relaxed);
+                // The readers of all shards find out, and one tells.
+                if !self.shared.refused.swap(true, Ordering::Relaxed) {
+                    warn!(stream = %place.cursor.shard.stream, consumer = %self.shared.consumer,
+                        %told, "enhanced fan-out is refused: going on by polling");
+                }
                 return Ok(());
             }
             Err(trouble) => trouble.into_error(),
