@@ -201,7 +201,8 @@ def test_more_modules_than_a_shard_gives_calls_to_are_throttled_and_get_everythi
         worker = worker_on(tmp_path, server.endpoint)
         module = worker.config["modules"].pop("archive")
         for number in range(modules):
-            worker.config["modules"][f"archive-{number}"] = {**module, "destination": f"file://{tmp_path}/archive/{number}"}
+            destination = f"file://{tmp_path}/archive/{number}"
+            worker.config["modules"][f"archive-{number}"] = {**module, "destination": destination}
         archives = [Folder(tmp_path / "archive" / str(number)) for number in range(modules)]
         with worker:
             put = set()

@@ -56,7 +56,8 @@ class Kinesalite(KinesisEmulator):
 
     def command(self):
         main = part("kinesalite", "node_modules", "kinesalite", "cli.js")
-        return ["node", "--require", LOOPBACK, main, "--port", self.port, "--createStreamMs", 50, "--updateStreamMs", 50], {}
+        delays = ["--createStreamMs", 50, "--updateStreamMs", 50]
+        return ["node", "--require", LOOPBACK, main, "--port", self.port, *delays], {}
 
 
 class KinesisMock(KinesisEmulator):

@@ -132,7 +132,8 @@ impl fmt::Debug for SequenceNumber {
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Divided by one group after the other; what is left after three has a digit at most.
+        // Divided by one group after the other. What is left after two is the highest group of all
+        // numbers of version 2, which are printed for every record; after three it is a digit.
         let group = u128::from(GROUP);
         let divide = |[a, b, c]: [u64; 3]| {
             let (qa, ra) = (u128::from(a) / group, u128::from(a) % group);
@@ -143,8 +144,14 @@ impl fmt::Display for SequenceNumber {
         };
         let (rest, low) = divide(self.0);
         let (rest, middle) = divide(rest);
-        let (rest, high) = divide(rest);
-        match (rest[2], high, middle) {
+        let (top, high) = match rest {
+            [0, 0, high] if high < GROUP => (0, high),
+            _ => {
+                let (rest, high) = divide(rest);
+                (rest[2], high)
+            }
+        };
+        match (top, high, middle) {
             (0, 0, 0) => write!(f, "{low}"),
             (0, 0, _) => write!(f, "{middle}{low:019}"),
             (0, _, _) => write!(f, "{high}{middle:019}{low:019}"),
