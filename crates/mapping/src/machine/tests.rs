@@ -587,7 +587,12 @@ fn a_start_without_a_number_is_kept_by_its_moment() {
     let consumer = ConsumerName::new("module");
     let shard = ShardAddress { stream: StreamName::new("s").unwrap(), shard: ShardId::new(0) };
     let start = StartingPosition::Latest;
-    let now = Now { monotonic: Duration::ZERO, wall: Timestamp::default(), draining: false };
+    let now = Now {
+        monotonic: Duration::ZERO,
+        wall: Timestamp::default(),
+        draining: false,
+        room: usize::MAX,
+    };
     let machine = || ShardMachine::new(consumer.clone(), shard.clone(), settings.clone(), start, 1);
     let mut first = machine();
     let moment = Timestamp::from_millis(1_234);
