@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! progress/{incarnation}/{shard}/{consumer}   JSON of a ShardProgress; updatable
+//! begun/{incarnation}/{consumer}              "1": the consumer's first shards have checkpoints
 //! producer/{name}                             the text of a sequence number; updatable
 //! damage/{segment}/{from}-{to}                empty; gone with the segment
 //! ```
@@ -23,6 +24,11 @@ pub(crate) type Notes = BTreeMap<String, Bytes>;
 /// deleted stream says nothing about a later one of the same name.
 pub(crate) fn progress_key(key: ShardKey, consumer: &ConsumerName) -> String {
     format!("progress/{}/{}/{consumer}", key.incarnation, key.shard)
+}
+
+/// The key of the note that a consumer has begun with a stream.
+pub(crate) fn begun_key(incarnation: u64, consumer: &ConsumerName) -> String {
+    format!("begun/{incarnation}/{consumer}")
 }
 
 /// The key of a producer's position.
@@ -45,9 +51,10 @@ pub(crate) fn damages(notes: &Notes) -> Vec<(u64, Range<u64>)> {
     notes.keys().filter_map(parse).collect()
 }
 
-/// Keeps what is still about something: a shard or a segment that exists.
+/// Keeps what is still about something: a stream, a shard or a segment that exists.
 pub(crate) fn retain(
     notes: &mut Notes,
+    stream_exists: impl Fn(u64) -> bool,
     shard_exists: impl Fn(ShardKey) -> bool,
     segment_exists: impl Fn(u64) -> bool,
 ) {
@@ -58,6 +65,7 @@ pub(crate) fn retain(
         match (kind, number(), number()) {
             (Some("progress"), Some(incarnation), Some(shard)) => u32::try_from(shard)
                 .is_ok_and(|shard| shard_exists(ShardKey { incarnation, shard })),
+            (Some("begun"), Some(incarnation), _) => stream_exists(incarnation),
             (Some("damage"), Some(segment), _) => segment_exists(segment),
             _ => true,
         }
@@ -76,13 +84,20 @@ mod tests {
             progress_key(ShardKey { incarnation: 2, shard: 0 }, &consumer),
             progress_key(ShardKey { incarnation: 2, shard: 1 }, &consumer),
             producer_key("7/copy"),
+            begun_key(1, &consumer),
+            begun_key(2, &consumer),
             damage_key(5, &(10..20)),
             damage_key(6, &(10..20)),
         ];
         let mut notes: Notes = keys.iter().map(|key| (key.clone(), Bytes::new())).collect();
         assert_eq!(damages(&notes), [(5, 10..20), (6, 10..20)]);
-        retain(&mut notes, |key| key.incarnation == 2 && key.shard == 0, |segment| segment == 6);
+        retain(
+            &mut notes,
+            |incarnation| incarnation == 2,
+            |key| key.incarnation == 2 && key.shard == 0,
+            |segment| segment == 6,
+        );
         let kept: Vec<_> = notes.into_keys().collect();
-        assert_eq!(kept, [&keys[5], &keys[3], &keys[1]].map(String::clone));
+        assert_eq!(kept, [&keys[5], &keys[7], &keys[3], &keys[1]].map(String::clone));
     }
 }

@@ -355,7 +355,8 @@ impl Writer {
         {
             let index = read(&store.index);
             let mut notes = write(&store.notes);
-            notes::retain(&mut notes, |key| self.exists(key), |number| index.holds(number));
+            let known = |incarnation| self.by_incarnation.contains_key(&incarnation);
+            notes::retain(&mut notes, known, |key| self.exists(key), |number| index.holds(number));
         }
         let (footer, summaries) = {
             let index = read(&store.index);

@@ -83,6 +83,11 @@ impl Connection {
         Ok(Self { sdk: loader.load().await, endpoint: Some(endpoint), trusted: certificates })
     }
 
+    /// What clients of other services are made from: region, credentials, and what is trusted.
+    pub fn sdk_config(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
     /// The same, in another region.
     pub fn in_region(&self, region: &str) -> Self {
         let sdk = self.sdk.to_builder().region(Region::new(region.to_owned())).build();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use baikonur_stream::{
     Batch, Clock, ConsumerName, Deliver, Delivery, FailedBatch, FailedStore, Module, Outcome,
-    Progress, Read, ReadError, ReadPage, Record, ShardAddress, StartingPosition,
+    Progress, Read, ReadError, ReadPage, Record, ShardAddress, StartingPosition, Tenure,
 };
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tokio::sync::watch;
@@ -14,6 +14,9 @@ use tracing::{error, info, warn};
 use crate::backoff::Backoff;
 use crate::machine::{Action, Event, Finish, Now, ShardMachine};
 use crate::settings::Settings;
+
+/// How often a delivery without proof of ownership looks for it.
+const PROOF_WAIT: Duration = Duration::from_millis(50);
 
 /// Everything that the delivery of a shard touches.
 #[derive(Clone)]
@@ -26,6 +29,8 @@ pub(crate) struct Surroundings {
     pub(crate) failed_store: Arc<dyn FailedStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) drain: watch::Receiver<bool>,
+    /// How long the shard is this worker's own.
+    pub(crate) tenure: Tenure,
     pub(crate) seed: u64,
 }
 
@@ -114,6 +119,10 @@ impl Driver {
     }
 
     async fn carry_out(&mut self, action: Action) -> Event {
+        if matches!(action, Action::Deliver(_) | Action::Close | Action::Keep(_)) {
+            let Surroundings { tenure, clock, .. } = &self.surroundings;
+            prove_ownership(tenure, &**clock).await;
+        }
         let Surroundings { consumer, read, progress, failed_store, .. } = &self.surroundings;
         match action {
             Action::Load => Event::Loaded(progress.load(consumer, &self.shard).await),
@@ -200,6 +209,14 @@ impl Driver {
         warn!(module = %consumer, shard = %self.shard, records = batch.records.len(),
             reason = %first.reason, detail = %first.detail, sequence_number = %first.sequence_number,
             "records went to the failed store");
+    }
+}
+
+/// Returns while the shard is this worker's own. After a pause of the process it may be another's:
+/// then the mapping ends this delivery here, unless the lease is renewed after all.
+async fn prove_ownership(tenure: &Tenure, clock: &dyn Clock) {
+    while !tenure.holds(clock.monotonic()) {
+        tokio::time::sleep(PROOF_WAIT).await;
     }
 }
 

@@ -4,7 +4,8 @@
 //! - [`machine`]: what happens next to one shard, decided by a state machine without I/O, clock or
 //!   randomness of its own: `step(now, event) → action`.
 //! - [`driver`]: carries the machine's actions out against the contracts of `stream`.
-//! - [`mapping`]: which shards of the stream are being read, parents before children.
+//! - [`mapping`]: which shards of the stream are being read; [`sole`]: all of them, parents before
+//!   children, where no other worker shares the stream.
 //!
 //! The room knows nothing of JSON, modules by name, files or HTTP.
 
@@ -13,6 +14,7 @@ mod driver;
 mod machine;
 mod mapping;
 mod settings;
+mod sole;
 
 pub use mapping::{Mapping, describe_metrics};
 pub use settings::{Settings, Start};

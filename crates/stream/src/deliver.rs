@@ -125,6 +125,11 @@ pub struct OpenError(pub String);
 pub trait Module: Send + Sync + 'static {
     /// Starts delivery of one shard. `Deliver` gets batches from the checkpoint on.
     async fn open(&self, shard: &ShardAddress) -> Result<Box<dyn Deliver>, OpenError>;
+
+    /// The user records of the Kinesis record `number` up to `sub_sequence` were delivered by
+    /// another worker and are to be left out; told before the shard is opened. A module that does
+    /// not look into aggregates delivers the whole record again.
+    fn resume_within(&self, _shard: &ShardAddress, _number: SequenceNumber, _sub_sequence: u64) {}
 }
 
 /// The delivery of one shard.

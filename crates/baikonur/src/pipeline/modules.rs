@@ -35,6 +35,7 @@ pub(super) fn mapping(
         settings: config.mapping.clone(),
         read: Arc::clone(&streams.read),
         progress: Arc::clone(&streams.progress),
+        leases: None,
         module: module(config, streams).map_err(anyhow::Error::from_boxed)?,
         failed_store: failed_store(config, data).map_err(anyhow::Error::from_boxed)?,
         clock: Arc::clone(&streams.clock),

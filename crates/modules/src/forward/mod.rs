@@ -64,6 +64,10 @@ impl Module for Forward {
         })?;
         Ok(Box::new(Forwarding { shared: self.shared.clone(), producer, put_before }))
     }
+
+    fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
+        self.shared.intake.resume_within(shard, number, sub_sequence);
+    }
 }
 
 /// The delivery of one shard.

@@ -6,6 +6,7 @@
 //! (see `rejections`).
 
 mod rejections;
+mod resumed;
 mod settings;
 mod take;
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use baikonur_record::{
     Limits, LogType, Origin, Payload, RejectedPayload, Schema, Whitelist, for_each_payload,
 };
-use baikonur_stream::{Batch, ConsumerName, Record, RejectedRecord, ShardAddress};
+use baikonur_stream::{Batch, ConsumerName, Record, RejectedRecord, SequenceNumber, ShardAddress};
 use metrics::{Counter, counter};
 
 use super::rejections::{self, Rejections};
+use super::resumed::{Done, Resumed, sub_sequence};
 use super::{IntakeSettings, IntakeSettingsError, Taken, TakenEvent, TakenPayload};
 
 /// Decoded bytes after which a part ends; a record is not divided, so a part may have one record's
@@ -27,6 +28,7 @@ pub struct Intake {
     unknown_type: String,
     consumer: ConsumerName,
     filtered: Counter,
+    resumed: Resumed,
 }
 
 impl Intake {
@@ -45,12 +47,18 @@ impl Intake {
             unknown_type: format!("{}/unknown_type", settings.log_type_unknown_prefix),
             consumer: consumer.clone(),
             filtered: counter!("baikonur_filtered_events_total", "module" => consumer.to_string()),
+            resumed: Resumed::default(),
         })
     }
 
     /// The module's name.
     pub fn consumer(&self) -> &ConsumerName {
         &self.consumer
+    }
+
+    /// The user records of the record `number` up to `sub_sequence` are left out from now on.
+    pub fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
+        self.resumed.set(shard, Done { number, sub_sequence });
     }
 
     /// The events of `batch`, a few MiB at a time: at least one part, each of whole records.
@@ -80,7 +88,7 @@ impl Intake {
             sequence_number: &record.sequence_number,
             arrival_millis: i64::try_from(record.arrival.millis()).unwrap_or(i64::MAX),
         };
-        self.decode(record, taken, |payload| {
+        self.decode(source, record, taken, |payload| {
             let event = self.schema.event(payload, &origin)?;
             Ok(self.admits(&event.log_type).then(|| TakenEvent {
                 sequence_number: record.sequence_number,
@@ -97,11 +105,11 @@ impl Intake {
 
     fn take_record_payloads(
         &self,
-        _: &Source<'_>,
+        source: &Source<'_>,
         record: &Record,
         taken: &mut Taken<TakenPayload>,
     ) -> usize {
-        self.decode(record, taken, |payload| {
+        self.decode(source, record, taken, |payload| {
             let log_type = self.schema.log_type(&payload)?;
             Ok(self.admits(&log_type).then(|| TakenPayload {
                 sequence_number: record.sequence_number,
@@ -115,13 +123,18 @@ impl Intake {
     /// Takes one record; gives the bytes that it was decoded to.
     fn decode<E>(
         &self,
+        source: &Source<'_>,
         record: &Record,
         taken: &mut Taken<E>,
         take: impl Fn(Payload) -> Result<Option<E>, RejectedPayload>,
     ) -> usize {
         let mut rejections = Rejections::of(record);
         let (mut bytes, mut filtered) = (0, 0);
+        let done = source.done.filter(|done| done.number == record.sequence_number);
         let inflated = for_each_payload(&record.data, &self.limits, |payload| {
+            if done.is_some_and(|done| sub_sequence(&payload) <= done.sub_sequence) {
+                return;
+            }
             bytes += EVENT_BYTES + payload.as_ref().map_or(0, |payload| payload.bytes.len());
             match payload.and_then(&take) {
                 Ok(Some(event)) => taken.events.push(event),
@@ -170,6 +183,8 @@ impl Intake {
 struct Source<'b> {
     shard: &'b ShardAddress,
     shard_id: String,
+    /// What another worker has done of one record.
+    done: Option<Done>,
 }
 
 /// A batch, taken part by part.
@@ -186,7 +201,11 @@ impl<'b, E> Parts<'b, E> {
         batch: &'b Batch,
         take: fn(&Intake, &Source<'_>, &Record, &mut Taken<E>) -> usize,
     ) -> Self {
-        let source = Source { shard: &batch.shard, shard_id: batch.shard.shard.to_string() };
+        let source = Source {
+            shard: &batch.shard,
+            shard_id: batch.shard.shard.to_string(),
+            done: intake.resumed.of(&batch.shard),
+        };
         Self { intake, source, records: batch.records.iter(), take }
     }
 }

@@ -79,6 +79,10 @@ impl Module for ToElasticsearch {
     async fn open(&self, _shard: &ShardAddress) -> Result<Box<dyn Deliver>, OpenError> {
         Ok(Box::new(Delivering { shared: self.shared.clone() }))
     }
+
+    fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
+        self.shared.intake.resume_within(shard, number, sub_sequence);
+    }
 }
 
 /// The delivery of one shard: one request at a time.
