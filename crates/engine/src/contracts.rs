@@ -172,7 +172,7 @@ impl Read for Engine {
         let index = shard.shard.index();
         let created = known.created_seconds;
         let from = SequenceNumber::new(created, index, 0, created);
-        let start = Cursor { shard: shard.clone(), from };
+        let start = Cursor { shard: shard.clone(), from, since: None };
         if !matches!(position, StartingPosition::AtTimestamp(_)) {
             return known.reader(&self.store).seek(start, position);
         }

@@ -230,7 +230,7 @@ impl Reader<'_> {
         let counter = counter.min(SequenceNumber::COUNTER_MAX);
         let (created, shard) = (self.created_seconds, self.key.shard);
         let from = SequenceNumber::new(created, shard, counter, arrival.seconds());
-        Cursor { shard: at.shard.clone(), from }
+        Cursor { shard: at.shard.clone(), from, since: None }
     }
 
     fn name_damage(&self, place: &BlockPlace, segment: u64) -> String {

@@ -1,7 +1,12 @@
 //! The contract `Administer` over the API.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::StalledStreamProtectionConfig;
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::types;
 use baikonur_stream::{
     Administer, AdministerError, BillingCommitment, CreateStream, RecordDistribution,
@@ -33,9 +38,26 @@ impl AmazonKinesis {
         let mut config = aws_sdk_kinesis::config::Builder::from(&connection.sdk);
         // The environment's endpoint does not count: whoever connects has chosen.
         config.set_endpoint_url(connection.endpoint.clone());
+        let patience = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(ANSWER_TIMEOUT)
+            .build();
+        config.set_timeout_config(Some(patience));
         let counters = connection.endpoint.as_deref();
         let counters = counters.map(|endpoint| Counters::at(endpoint, connection.trusted.clone()));
         Self { client: Client::from_conf(config.build()), counters }
+    }
+}
+
+impl AmazonKinesis {
+    /// A client that leaves it to us what to do about a call that failed. It takes a reader that
+    /// takes its time for one: what it does not read yet is not a connection that stalls.
+    pub(crate) fn single_attempts(&self) -> Client {
+        let config = self.client.config().to_builder();
+        let config = config
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        Client::from_conf(config.build())
     }
 }
 
@@ -53,6 +75,11 @@ pub(crate) fn strategy(distribution: RecordDistribution) -> types::RecordDistrib
         RecordDistribution::Auto => types::RecordDistributionStrategy::Auto,
     }
 }
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take to begin.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One connection has one account and region.
 fn own(owner: &StreamOwner) -> Result<(), AdministerError> {

@@ -1,6 +1,6 @@
 //! Where to call, and as whom: region and credentials as every Amazon SDK finds them.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_kinesis::config::Credentials;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -26,6 +26,25 @@ pub struct Connection {
 #[derive(Debug, thiserror::Error)]
 #[error("there are no certificates in PEM")]
 pub struct NoCertificates;
+
+/// Has a client trust the certificates in `pem`, and no others.
+fn trust(
+    loader: &mut ConfigLoader,
+    pem: Option<Vec<u8>>,
+) -> Result<Vec<Certificate>, NoCertificates> {
+    let Some(pem) = pem else { return Ok(Vec::new()) };
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| NoCertificates)?;
+    if certificates.is_empty() {
+        return Err(NoCertificates);
+    }
+    let store = TrustStore::empty().with_pem_certificate(pem);
+    let context = TlsContext::builder().with_trust_store(store).build();
+    let client = Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(context.map_err(|_| NoCertificates)?);
+    *loader = std::mem::take(loader).http_client(client.build_https());
+    Ok(certificates)
+}
 
 impl Connection {
     /// Amazon: region and credentials from these words, the environment, the profile or the role
@@ -67,20 +86,47 @@ impl Connection {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region))
             .credentials_provider(credentials);
-        let mut certificates = Vec::new();
-        if let Some(pem) = trusted {
-            certificates = Certificate::from_pem_bundle(&pem).map_err(|_| NoCertificates)?;
-            if certificates.is_empty() {
-                return Err(NoCertificates);
-            }
-            let store = TrustStore::empty().with_pem_certificate(pem);
-            let context = TlsContext::builder().with_trust_store(store).build();
-            let client = Builder::new()
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .tls_context(context.map_err(|_| NoCertificates)?);
-            loader = loader.http_client(client.build_https());
-        }
+        let certificates = trust(&mut loader, trusted)?;
         Ok(Self { sdk: loader.load().await, endpoint: Some(endpoint), trusted: certificates })
+    }
+
+    /// Amazon, or an endpoint in its place, with region and credentials as [`Self::to_amazon`] has
+    /// them; only an endpoint of plain `http://`, which no endpoint of Amazon's is, may be greeted by
+    /// nobody as [`Self::to_endpoint`] does.
+    ///
+    /// # Errors
+    /// There are no certificates in `trusted`.
+    pub async fn to_service(
+        region: Option<String>,
+        profile: Option<String>,
+        endpoint: Option<String>,
+        trusted: Option<Vec<u8>>,
+    ) -> Result<Self, NoCertificates> {
+        let Some(endpoint) = endpoint else {
+            return Ok(Self::to_amazon(region, profile).await);
+        };
+        if profile.is_none() && endpoint.starts_with("http://") {
+            return Self::to_endpoint(endpoint, region, trusted).await;
+        }
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region));
+        }
+        if let Some(profile) = profile {
+            loader = loader.profile_name(profile);
+        }
+        let certificates = trust(&mut loader, trusted)?;
+        Ok(Self { sdk: loader.load().await, endpoint: Some(endpoint), trusted: certificates })
+    }
+
+    /// Whether there is no endpoint in Amazon's place.
+    pub fn is_to_amazon(&self) -> bool {
+        self.endpoint.is_none()
+    }
+
+    /// The region that calls are signed for, where one was found.
+    pub fn region(&self) -> Option<&str> {
+        self.sdk.region().map(Region::as_ref)
     }
 
     /// What clients of other services are made from: region, credentials, and what is trusted.

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::error::SdkError;
+use aws_sdk_kinesis::operation::list_shards::ListShardsError;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types;
 use baikonur_stream::{
@@ -22,6 +24,12 @@ pub(crate) struct Described {
 
 /// Shards of a page (API model: the most that ListShards gives).
 const PAGE_SHARDS: i32 = 10_000;
+/// How often a listing begins anew because its token expired.
+const LISTINGS_MAX: u32 = 3;
+
+fn is_expired(error: &SdkError<ListShardsError>) -> bool {
+    error.as_service_error().is_some_and(ListShardsError::is_expired_next_token_exception)
+}
 
 /// Describes a stream by its summary, its shards, and its consumers if it has any.
 pub(crate) async fn describe(
@@ -94,15 +102,28 @@ fn properties(summary: &types::StreamDescriptionSummary) -> StreamProperties {
 
 /// All shards that the service lists. Pages after the first are asked for by their token alone:
 /// token and name together are refused.
-async fn shards(client: &Client, name: &StreamName) -> Result<Vec<Shard>, AdministerError> {
+pub(crate) async fn shards(
+    client: &Client,
+    name: &StreamName,
+) -> Result<Vec<Shard>, AdministerError> {
     let (mut shards, mut token) = (Vec::new(), None::<String>);
+    let mut expired = 0;
     loop {
         let call = client.list_shards().max_results(PAGE_SHARDS);
         let call = match token {
             None => call.stream_name(name.as_str()),
             Some(token) => call.next_token(token),
         };
-        let page = call.send().await.map_err(|error| refusal(name, error))?;
+        let page = match call.send().await {
+            Ok(page) => page,
+            Err(error) if is_expired(&error) && expired < LISTINGS_MAX => {
+                // A token lives for 300 s: somebody held us up. From the first page on again.
+                expired += 1;
+                (shards, token) = (Vec::new(), None);
+                continue;
+            }
+            Err(error) => return Err(refusal(name, error)),
+        };
         for shard in page.shards() {
             shards.push(shard_of(shard)?);
         }
@@ -130,21 +151,13 @@ fn shard_of(shard: &types::Shard) -> Result<Shard, AdministerError> {
             start: key(range.starting_hash_key())?,
             end: key(range.ending_hash_key())?,
         },
-        starting_sequence_number: boundary(numbers.starting_sequence_number(), id, 0)?,
-        ending_sequence_number: numbers
-            .ending_sequence_number()
-            .map(|number| boundary(number, id, SequenceNumber::COUNTER_MAX))
-            .transpose()?,
+        starting_sequence_number: number(numbers.starting_sequence_number())?,
+        ending_sequence_number: numbers.ending_sequence_number().map(number).transpose()?,
     })
 }
 
-/// A number of a shard's beginning or end. Not every service numbers them in the layout of records,
-/// and nothing is read by them here: one in another layout stands for the shard's own `counter`.
-fn boundary(text: &str, shard: ShardId, counter: u64) -> Result<SequenceNumber, AdministerError> {
-    if text.is_empty() || !text.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Err(strange(format!("{text:?} is no sequence number")));
-    }
-    Ok(text.parse().unwrap_or(SequenceNumber::new(0, shard.index(), counter, 0)))
+fn number(text: &str) -> Result<SequenceNumber, AdministerError> {
+    text.parse().map_err(strange)
 }
 
 fn shard_id(text: &str) -> Result<ShardId, AdministerError> {

@@ -10,11 +10,15 @@ use crate::connect::Connection;
 
 /// Operation and body of each call.
 pub(crate) type Calls = Arc<Mutex<Vec<(String, Value)>>>;
-/// From operation and body to status and answer.
-pub(crate) type Script = fn(&str, &Value) -> (u16, Value);
+/// From operation and body to status and answer. A list is an event stream of its items, which are
+/// `[type, payload]`: an event, or an exception where the type ends in `Exception`.
+type Script = dyn Fn(&str, &Value) -> (u16, Value) + Send + Sync;
 
 /// Serves `script`; gives a connection to it and the calls that come.
-pub(crate) async fn serve(script: Script) -> (Connection, Calls) {
+pub(crate) async fn serve(
+    script: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static,
+) -> (Connection, Calls) {
+    let script: Arc<Script> = Arc::new(script);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let calls = Calls::default();
@@ -22,33 +26,36 @@ pub(crate) async fn serve(script: Script) -> (Connection, Calls) {
         let calls = Arc::clone(&calls);
         async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, script, Arc::clone(&calls)));
+                tokio::spawn(answer(stream, Arc::clone(&script), Arc::clone(&calls)));
             }
         }
     });
     (Connection::to_endpoint(endpoint, None, None).await.unwrap(), calls)
 }
 
+/// How long the head of a request and its body are, once the head is whole.
+fn lengths(received: &[u8]) -> Option<(usize, usize)> {
+    let head = received.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let text = String::from_utf8_lossy(&received[..head]).to_ascii_lowercase();
+    let mut lines = text.lines().filter_map(|line| line.split_once(": "));
+    let length = lines.find(|(name, _)| *name == "content-length");
+    Some((head, length.map_or(0, |(_, value)| value.parse().unwrap())))
+}
+
 /// Answers one call after the other, until the connection ends.
-async fn answer(mut stream: TcpStream, script: Script, calls: Calls) {
-    let mut received = Vec::new();
+async fn answer(mut stream: TcpStream, script: Arc<Script>, calls: Calls) {
+    let mut received: Vec<u8> = Vec::new();
     loop {
+        let mut known = None;
         let (head, length) = loop {
-            let text = String::from_utf8_lossy(&received).to_ascii_lowercase();
-            if let Some((head, _)) = text.split_once("\r\n\r\n") {
-                let header = |name: &str| {
-                    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-                    lines.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
-                };
-                let length = header("content-length").map_or(0, |value| value.parse().unwrap());
-                if received.len() >= head.len() + 4 + length {
-                    break (head.len(), length);
-                }
+            known = known.or_else(|| lengths(&received));
+            if let Some((head, length)) = known
+                && received.len() >= head + 4 + length
+            {
+                break (head, length);
             }
-            let mut more = [0; 4096];
-            match stream.read(&mut more).await {
-                Ok(count) if count > 0 => received.extend(&more[..count]),
-                _ => return,
+            if !matches!(stream.read_buf(&mut received).await, Ok(1..)) {
+                return;
             }
         };
         let request: Vec<u8> = received.drain(..head + 4 + length).collect();
@@ -65,13 +72,52 @@ async fn answer(mut stream: TcpStream, script: Script, calls: Calls) {
             calls.lock().unwrap().push((operation, body));
             answer
         };
-        let body = answer.to_string();
-        let answer = format!(
-            "HTTP/1.1 {status} x\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n{body}",
+        let (kind, body) = match answer {
+            Value::Array(items) => ("vnd.amazon.eventstream", events(&items)),
+            answer => ("x-amz-json-1.1", answer.to_string().into_bytes()),
+        };
+        let head = format!(
+            "HTTP/1.1 {status} x\r\ncontent-type: application/{kind}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        if stream.write_all(answer.as_bytes()).await.is_err() {
+        let answer = [head.as_bytes(), &body].concat();
+        if stream.write_all(&answer).await.is_err() {
             return;
         }
     }
+}
+
+/// The frames of an event stream, with the initial response before them.
+fn events(items: &[Value]) -> Vec<u8> {
+    let mut frames = frame("initial-response", &Value::Object(serde_json::Map::new()));
+    for item in items {
+        frames.extend(frame(item[0].as_str().unwrap(), &item[1]));
+    }
+    frames
+}
+
+fn frame(kind: &str, payload: &Value) -> Vec<u8> {
+    let is_exception = kind.ends_with("Exception");
+    let message = if is_exception { "exception" } else { "event" };
+    let type_header = if is_exception { ":exception-type" } else { ":event-type" };
+    let headers =
+        [(":message-type", message), (type_header, kind), (":content-type", "application/json")];
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        block.push(name.len() as u8);
+        block.extend(name.as_bytes());
+        block.push(7);
+        block.extend((value.len() as u16).to_be_bytes());
+        block.extend(value.as_bytes());
+    }
+    let payload = payload.to_string();
+    let total = 12 + block.len() + payload.len() + 4;
+    let mut frame = Vec::new();
+    frame.extend((total as u32).to_be_bytes());
+    frame.extend((block.len() as u32).to_be_bytes());
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame.extend(block);
+    frame.extend(payload.as_bytes());
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame
 }

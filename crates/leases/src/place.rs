@@ -198,6 +198,7 @@ mod tests {
         for checkpoint in [
             None,
             Some(Checkpoint::At(number(2))),
+            Some(Checkpoint::AtTimestamp(baikonur_stream::Timestamp::from_millis(5))),
             Some(Checkpoint::After(number(2))),
             Some(Checkpoint::Within { number: number(2), sub_sequence: 4 }),
             Some(Checkpoint::ShardEnd),

@@ -52,7 +52,7 @@ fn has_something_behind(shard: &Shard, start: StartingPosition) -> bool {
         // An ending number tells when its shard was closed; one of another layout says nothing, and
         // then the shard is read, and what is too old is left out by the read.
         (StartingPosition::AtTimestamp(moment), Some(end)) => {
-            end.time_seconds() == 0 || end.time_seconds() >= moment.seconds()
+            end.time().is_none_or(|end| end.seconds() >= moment.seconds())
         }
         _ => true,
     }

@@ -69,7 +69,10 @@ impl SoleWorker {
             return Ok(Checkpoint::ShardEnd);
         }
         match self.read.seek(address, start).await {
-            Ok(cursor) => Ok(Checkpoint::At(cursor.from)),
+            Ok(cursor) => {
+                let since = cursor.since.map(Checkpoint::AtTimestamp);
+                Ok(since.unwrap_or(Checkpoint::At(cursor.from)))
+            }
             Err(error) => Err(ProgressError::Unavailable(error.to_string())),
         }
     }

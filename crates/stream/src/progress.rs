@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConsumerName, SequenceNumber, ShardAddress, StreamName};
+use crate::{ConsumerName, SequenceNumber, ShardAddress, StreamName, Timestamp};
 
 /// Where a consumer goes on in a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub enum Checkpoint {
         /// The place of the last user record done, counted from 0 (KPL).
         sub_sequence: u64,
     },
+    /// With the first record that arrived at this moment, in milliseconds, or later (a start that
+    /// was fixed where no number was known for it).
+    AtTimestamp(Timestamp),
     /// Nowhere: the shard is closed and all of it was delivered.
     ShardEnd,
 }

@@ -24,13 +24,17 @@ pub enum StartingPosition {
 }
 
 /// A place between two records of a shard: the next read gives the first record whose number is
-/// `from` or higher. `from` need not be the number of a record.
+/// `from` or higher. `from` is compared as an integer: it need not be the number of a record, and
+/// behind a record it may be that record's [`successor`](SequenceNumber::successor).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// The shard being read.
     pub shard: ShardAddress,
     /// Lower bound of the next record, included.
     pub from: SequenceNumber,
+    /// Where no number is known for the place (Amazon tells none for LATEST or a moment until a
+    /// record is read behind it): the next record also arrived at this moment or later.
+    pub since: Option<Timestamp>,
 }
 
 /// How much one read may return. At least one record comes if there is one, whatever its size.

@@ -1,4 +1,5 @@
-//! Sequence numbers in the layout that Amazon Kinesis uses today (version 2).
+//! Sequence numbers: integers, as any service of the Kinesis API may give them, and their parts in
+//! the layout that Amazon Kinesis uses today (version 2), in which embedded streams number.
 //!
 //! As 47 hexadecimal digits: `2`, shard creation second (9), shard index modulo 16 (1), counter (16),
 //! `00`, record second (9), shard index (8), `2`. Printed in decimal that makes 56 digits.
@@ -8,89 +9,147 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The place of a record in its shard. Numbers of one shard compare by that order; numbers of
-/// different shards are not comparable in any useful way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SequenceNumber {
-    created_seconds: u64,
-    shard_modulo: u8,
-    counter: u64,
-    time_seconds: u64,
-    shard: u32,
-}
+/// The place of a record in its shard: an integer below 2^192. Numbers of one shard compare by
+/// size; numbers of different shards are not comparable in any useful way.
+///
+/// Its parts are read as those of version 2. In a number of another layout there are none:
+/// [`time`](Self::time) is none then, and the others are 0, which no embedded stream's number has
+/// for its creation second.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+// Three limbs, highest first: so compared, they compare as one integer.
+pub struct SequenceNumber([u64; 3]);
 
-/// A text that is no sequence number, or one of a layout that no shard here can have made.
+/// A text that is no sequence number: not the digits of an integer below 2^192, without leading
+/// zeros. (The API's model admits 129 digits; no service is known to give more than 56.)
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a sequence number of a shard")]
 pub struct InvalidSequenceNumber(pub String);
 
+const VERSION: u64 = 2;
+/// 36 bits.
+const SECONDS: u64 = 0xf_ffff_ffff;
+/// From here on the service refuses a second.
 const SECONDS_MAX: u64 = 16_025_175_000;
-const LIMB_DECIMAL: u64 = 10_000_000_000_000_000_000;
+/// 19 decimal digits, the most that fit into a limb.
+const GROUP: u64 = 10_000_000_000_000_000_000;
+const GROUP_DIGITS: usize = 19;
 
 impl SequenceNumber {
+    /// Below every record: the lower bound of a shard whose numbers are not known yet.
+    pub const ZERO: Self = Self([0; 3]);
+
     /// The highest counter: the number that closes a shard.
     pub const COUNTER_MAX: u64 = 0x7fff_ffff_ffff_ffff;
 
-    /// The number of the record with this counter.
+    /// The number of the record with this counter, in version 2.
     ///
     /// `created_seconds` is when the shard was created and stays the same over the shard's life,
-    /// `time_seconds` when the record arrived. Both count from the epoch.
+    /// `time_seconds` when the record arrived. Both count from the epoch and have 36 bits.
     pub const fn new(created_seconds: u64, shard: u32, counter: u64, time_seconds: u64) -> Self {
-        Self { created_seconds, shard_modulo: (shard % 16) as u8, counter, time_seconds, shard }
+        let shard = shard as u64;
+        let high =
+            VERSION << 56 | (created_seconds & SECONDS) << 20 | (shard % 16) << 16 | counter >> 48;
+        let middle = counter << 16 | (time_seconds & SECONDS) >> 28;
+        let low = time_seconds << 36 | shard << 4 | VERSION;
+        Self([high, middle, low])
+    }
+
+    /// Whether its shape is that of version 2.
+    const fn has_parts(self) -> bool {
+        let [high, middle, low] = self.0;
+        high >> 56 == VERSION && middle >> 8 & 0xff == 0 && low & 0xf == VERSION
+    }
+
+    /// Whether a shard that numbers in version 2 can have made it: also its parts are in their
+    /// ranges.
+    pub const fn is_version_2(self) -> bool {
+        self.has_parts()
+            && self.counter() <= Self::COUNTER_MAX
+            && self.created_seconds() < SECONDS_MAX
+            && self.time_seconds() < SECONDS_MAX
+            && self.0[0] >> 16 & 0xf == self.shard() as u64 % 16
+            && self.shard() <= i32::MAX as u32
     }
 
     /// When the shard was created, in seconds since the epoch; it tells a stream from an earlier
     /// one of the same name.
     pub const fn created_seconds(self) -> u64 {
-        self.created_seconds
+        if self.has_parts() { self.0[0] >> 20 & SECONDS } else { 0 }
     }
 
     /// How many records the shard had taken before this one, plus one; 0 for the shard's start.
     pub const fn counter(self) -> u64 {
-        self.counter
+        if self.has_parts() { self.0[0] << 48 | self.0[1] >> 16 } else { 0 }
     }
 
     /// When the record arrived, in seconds since the epoch.
     pub const fn time_seconds(self) -> u64 {
-        self.time_seconds
+        if self.has_parts() { (self.0[1] & 0xff) << 28 | self.0[2] >> 36 } else { 0 }
+    }
+
+    /// When the record arrived, to the second; none in a number that does not tell.
+    pub const fn time(self) -> Option<crate::Timestamp> {
+        if self.has_parts() {
+            Some(crate::Timestamp::from_seconds(self.time_seconds()))
+        } else {
+            None
+        }
     }
 
     /// Index of the shard that the number belongs to.
     pub const fn shard(self) -> u32 {
-        self.shard
+        if self.has_parts() { (self.0[2] >> 4) as u32 } else { 0 }
     }
 
-    /// The number as three 64-bit limbs, highest first.
-    fn limbs(self) -> [u64; 3] {
-        // low 128 bits: counter's low bits … version; built nibble by nibble from the right.
-        let low: u128 = 2
-            | (self.shard as u128) << 4
-            | (self.time_seconds as u128 & 0xf_ffff_ffff) << 36
-            // two zero nibbles at bit 72
-            | (self.counter as u128 & 0xffff_ffff_ffff) << 80;
-        let high: u64 = (self.counter >> 48)
-            | u64::from(self.shard_modulo) << 16
-            | (self.created_seconds & 0xf_ffff_ffff) << 20
-            | 2 << 56;
-        [high, (low >> 64) as u64, low as u64]
+    /// The next integer: the lower bound of what comes after this record.
+    pub const fn successor(self) -> Self {
+        let [high, middle, low] = self.0;
+        let (low, carry) = low.overflowing_add(1);
+        let (middle, carry) = middle.overflowing_add(carry as u64);
+        match high.checked_add(carry as u64) {
+            Some(high) => Self([high, middle, low]),
+            None => self,
+        }
+    }
+
+    /// The integer before; none before 0.
+    pub const fn predecessor(self) -> Option<Self> {
+        let [high, middle, low] = self.0;
+        let (low, borrow) = low.overflowing_sub(1);
+        let (middle, borrow) = middle.overflowing_sub(borrow as u64);
+        match high.checked_sub(borrow as u64) {
+            Some(high) => Some(Self([high, middle, low])),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Debug for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SequenceNumber({self})")
     }
 }
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // 2 * 16^46 is above 10^55, so there are always 56 digits: 18 + 19 + 19.
-        let [a, b, c] = self.limbs();
-        let d = u128::from(LIMB_DECIMAL);
+        // Divided by one group after the other; what is left after three has a digit at most.
+        let group = u128::from(GROUP);
         let divide = |[a, b, c]: [u64; 3]| {
-            let (qa, ra) = (u128::from(a) / d, u128::from(a) % d);
+            let (qa, ra) = (u128::from(a) / group, u128::from(a) % group);
             let t = ra << 64 | u128::from(b);
-            let (qb, rb) = (t / d, t % d);
+            let (qb, rb) = (t / group, t % group);
             let t = rb << 64 | u128::from(c);
-            ([qa as u64, qb as u64, (t / d) as u64], (t % d) as u64)
+            ([qa as u64, qb as u64, (t / group) as u64], (t % group) as u64)
         };
-        let (rest, low) = divide([a, b, c]);
+        let (rest, low) = divide(self.0);
         let (rest, middle) = divide(rest);
-        write!(f, "{:018}{middle:019}{low:019}", rest[2])
+        let (rest, high) = divide(rest);
+        match (rest[2], high, middle) {
+            (0, 0, 0) => write!(f, "{low}"),
+            (0, 0, _) => write!(f, "{middle}{low:019}"),
+            (0, _, _) => write!(f, "{high}{middle:019}{low:019}"),
+            (top, _, _) => write!(f, "{top}{high:019}{middle:019}{low:019}"),
+        }
     }
 }
 
@@ -99,34 +158,28 @@ impl FromStr for SequenceNumber {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidSequenceNumber(text.to_owned());
-        if text.len() != 56 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        let canonical = text == "0" || !text.starts_with('0');
+        if text.is_empty() || !canonical || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(invalid());
         }
         let mut limbs = [0u64; 3];
-        for part in [&text[..18], &text[18..37], &text[37..]] {
-            let mut carry: u128 = part.parse::<u64>().map_err(|_| invalid())?.into();
+        let mut rest = text;
+        while !rest.is_empty() {
+            // The first group is the one that may be shorter.
+            let digits = (rest.len() - 1) % GROUP_DIGITS + 1;
+            let (group, behind) = rest.split_at(digits);
+            rest = behind;
+            let mut carry: u128 = group.parse::<u64>().map_err(|_| invalid())?.into();
             for limb in limbs.iter_mut().rev() {
-                let t = u128::from(*limb) * u128::from(LIMB_DECIMAL) + carry;
+                let t = u128::from(*limb) * u128::from(GROUP) + carry;
                 *limb = t as u64;
                 carry = t >> 64;
             }
+            if carry != 0 {
+                return Err(invalid());
+            }
         }
-        let [high, middle, low] = limbs;
-        let low = u128::from(middle) << 64 | u128::from(low);
-        let number = Self {
-            created_seconds: high >> 20 & 0xf_ffff_ffff,
-            shard_modulo: (high >> 16 & 0xf) as u8,
-            counter: (high & 0xffff) << 48 | (low >> 80) as u64,
-            time_seconds: (low >> 36 & 0xf_ffff_ffff) as u64,
-            shard: (low >> 4) as u32,
-        };
-        let legal = number.limbs() == limbs
-            && number.counter <= Self::COUNTER_MAX
-            && number.created_seconds < SECONDS_MAX
-            && number.time_seconds < SECONDS_MAX
-            && u32::from(number.shard_modulo) == number.shard % 16
-            && number.shard <= i32::MAX as u32;
-        if legal { Ok(number) } else { Err(invalid()) }
+        Ok(Self(limbs))
     }
 }
 
@@ -179,18 +232,75 @@ mod tests {
     }
 
     #[test]
-    fn foreign_layouts_are_refused() {
-        for text in [
-            "",
+    fn numbers_of_other_layouts_are_kept_and_compared_and_have_no_parts() {
+        let texts = [
             "0",
             "5",
-            "-1",
-            &"9".repeat(56),
-            &"1".repeat(129),
+            "18446744073709551615",
+            "18446744073709551616",
             "26227199374822427428162556223570313216",
+            "10000000000000000000000000000000000000000",
+            // A digit more than version 2 has, and the largest of all.
+            &"1".repeat(57),
+            "6277101735386680763835789423207666416102355444464034512895",
+        ];
+        let numbers = texts.map(|text| text.parse::<SequenceNumber>().unwrap());
+        assert!(numbers.is_sorted());
+        for (number, text) in numbers.iter().zip(texts) {
+            assert_eq!(number.to_string(), text);
+            assert!(!number.is_version_2(), "{text}");
+            assert_eq!((number.created_seconds(), number.shard(), number.time()), (0, 0, None));
+        }
+    }
+
+    #[test]
+    fn what_is_no_integer_or_too_large_is_refused() {
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "05",
+            "1e3",
+            "1 ",
+            "\u{661}",
+            "6277101735386680763835789423207666416102355444464034512896",
+            &"1".repeat(129),
         ] {
             assert!(text.parse::<SequenceNumber>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn parts_out_of_their_ranges_are_of_no_version_2_shard() {
+        let legal = SequenceNumber::new(1600000000, 17, 5, 1600000000);
+        assert!(legal.is_version_2());
+        for illegal in [
+            SequenceNumber::new(SECONDS_MAX, 17, 5, 1600000000),
+            SequenceNumber::new(1600000000, 17, 5, SECONDS_MAX),
+            SequenceNumber::new(1600000000, 1 << 31, 5, 1600000000),
+            SequenceNumber::new(1600000000, 17, SequenceNumber::COUNTER_MAX + 1, 1600000000),
+            legal.successor(),
+            // Another shard in one place than in the other.
+            SequenceNumber([legal.0[0] ^ 1 << 16, legal.0[1], legal.0[2]]),
+        ] {
+            assert!(!illegal.is_version_2(), "{illegal}");
+        }
+    }
+
+    #[test]
+    fn neighbours_carry_from_limb_to_limb() {
+        let number = |text: &str| text.parse::<SequenceNumber>().unwrap();
+        for (low, high) in [
+            ("0", "1"),
+            ("18446744073709551615", "18446744073709551616"),
+            ("340282366920938463463374607431768211455", "340282366920938463463374607431768211456"),
+        ] {
+            assert_eq!(number(low).successor(), number(high));
+            assert_eq!(number(high).predecessor(), Some(number(low)));
+        }
+        assert_eq!(SequenceNumber::ZERO.predecessor(), None);
+        let last = number("6277101735386680763835789423207666416102355444464034512895");
+        assert_eq!(last.successor(), last);
     }
 
     proptest! {
@@ -202,10 +312,18 @@ mod tests {
         ) {
             let a = SequenceNumber::new(created, shard, counters[0], times[0]);
             let b = SequenceNumber::new(created, shard, counters[1], times[1]);
-            if created > 0 {
-                prop_assert_eq!(a.to_string().parse(), Ok(a));
-            }
+            prop_assert_eq!(a.to_string().parse(), Ok(a));
+            prop_assert!(a.is_version_2());
+            let parts = (a.created_seconds(), a.shard(), a.counter(), a.time_seconds());
+            prop_assert_eq!(parts, (created, shard, counters[0], times[0]));
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+        }
+
+        #[test]
+        fn any_integer_survives_its_text(limbs in prop::array::uniform3(any::<u64>())) {
+            let number = SequenceNumber(limbs);
+            prop_assert_eq!(number.to_string().parse(), Ok(number));
+            prop_assert_eq!(number.successor().predecessor(), Some(number));
         }
     }
 }

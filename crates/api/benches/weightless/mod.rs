@@ -61,7 +61,7 @@ impl Read for Weightless {
     }
 
     async fn seek(&self, shard: &ShardAddress, _: StartingPosition) -> Result<Cursor, ReadError> {
-        Ok(Cursor { shard: shard.clone(), from: number(shard.shard, 0) })
+        Ok(Cursor { shard: shard.clone(), from: number(shard.shard, 0), since: None })
     }
 
     async fn read(&self, cursor: &Cursor, _: ReadLimits) -> Result<ReadPage, ReadError> {

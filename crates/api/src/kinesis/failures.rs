@@ -276,7 +276,7 @@ mod tests {
     fn damage_is_named_with_the_place_behind_it() {
         let shard = ShardAddress { stream: StreamName::new("s").unwrap(), shard: ShardId::new(0) };
         let from = SequenceNumber::new(1_600_000_000, 0, 7, 1_600_000_000);
-        let resume = Some(Cursor { shard: shard.clone(), from });
+        let resume = Some(Cursor { shard: shard.clone(), from, since: None });
         let error = ReadError::Damaged { what: "segment 3".into(), resume };
         let failure = home().read_failure(&shard, &error);
         assert_eq!(failure.code, ErrorCode::InternalFailure);

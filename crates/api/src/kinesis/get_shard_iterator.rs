@@ -72,7 +72,8 @@ fn starting_number(
     kinesis: &Kinesis,
 ) -> Result<SequenceNumber, ApiError> {
     let number = number.ok_or_else(|| number_refused(kind, "no"))?.as_str();
-    number.parse().map_err(|_| kinesis.home.starting_number_invalid(number, shard, ""))
+    let parsed = number.parse().ok().filter(|number: &SequenceNumber| number.is_version_2());
+    parsed.ok_or_else(|| kinesis.home.starting_number_invalid(number, shard, ""))
 }
 
 fn number_refused(kind: &str, what: &str) -> ApiError {

@@ -49,7 +49,7 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call,
 /// Numbers of a shard always grow, so any number of the past is a lower bound already.
 fn check_ordering(number: &str, stream: &StreamName, kinesis: &Kinesis) -> Result<(), ApiError> {
     let now = kinesis.streams.clock.now().seconds();
-    let past = |number: SequenceNumber| number.time_seconds() <= now;
+    let past = |number: SequenceNumber| number.is_version_2() && number.time_seconds() <= now;
     if number.parse().is_ok_and(past) {
         return Ok(());
     }

@@ -28,7 +28,8 @@ use crate::wire::request_id::RequestIds;
 
 /// Everything that answering takes.
 pub(crate) struct Front {
-    shared: Arc<Shared>,
+    /// None where there are pages and no streams.
+    shared: Option<Arc<Shared>>,
     home: Home,
     authenticator: Authenticator,
     /// All connections are encrypted.
@@ -43,13 +44,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const EXTENDED_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const TARGET: &str = "x-amz-target";
+const NO_STREAMS: &str = "no streams are served here; they are where this process reads them";
 
 impl Front {
-    /// The front of `streams`.
+    /// The front of `streams`, or of pages alone.
     pub(crate) fn new(
         settings: &ServerSettings,
         secure: bool,
-        streams: Streams,
+        streams: Option<Streams>,
         pages: Arc<dyn Pages>,
     ) -> Self {
         let account = settings.account.clone();
@@ -58,7 +60,7 @@ impl Front {
             None => Authenticator::unverified(account, settings.region.clone()),
         };
         Self {
-            shared: Shared::new(settings, streams),
+            shared: streams.map(|streams| Shared::new(settings, streams)),
             home: Home::of(settings),
             authenticator,
             secure,
@@ -71,7 +73,9 @@ impl Front {
 
     /// Ends what would go on by itself.
     pub(crate) fn stop(&self) {
-        self.shared.subscriptions.stop();
+        if let Some(shared) = &self.shared {
+            shared.subscriptions.stop();
+        }
     }
 
     /// Answers a request. There is always an answer.
@@ -120,15 +124,20 @@ impl Front {
 
     /// A request to the API, counted.
     async fn post(&self, head: &hyper::http::request::Parts, body: Incoming) -> Reply {
-        let clock = &self.shared.streams.clock;
+        let content_type = ContentType::of(text(&head.headers, CONTENT_TYPE.as_str()));
+        let Some(shared) = &self.shared else {
+            let error = ApiError::new(ErrorCode::UnknownOperation, NO_STREAMS);
+            return Reply::error(&error, content_type.of_error());
+        };
+        let clock = &shared.streams.clock;
         let started = clock.monotonic();
         let target = text(&head.headers, TARGET).unwrap_or_default();
         let operation = Operation::of_target(target);
-        let content_type = ContentType::of(text(&head.headers, CONTENT_TYPE.as_str()));
         let waits = head.headers.contains_key(EXPECT);
         let reply = match body::read(body, waits, &self.request_room).await {
             Ok(whole) => {
-                let reply = self.call(head, content_type, operation, target, whole.bytes).await;
+                let called = (operation, target);
+                let reply = self.call(shared, head, content_type, called, whole.bytes).await;
                 drop(whole.room);
                 reply
             }
@@ -140,10 +149,10 @@ impl Front {
 
     async fn call(
         &self,
+        shared: &Arc<Shared>,
         head: &hyper::http::request::Parts,
         content_type: ContentType,
-        operation: Option<Operation>,
-        target: &str,
+        (operation, target): (Option<Operation>, &str),
         body: Bytes,
     ) -> Reply {
         if body.is_empty() {
@@ -161,7 +170,7 @@ impl Front {
         let Some(operation) = operation else {
             return refuse(&ApiError::bare(ErrorCode::UnknownOperation), format, &body);
         };
-        let now = self.shared.streams.clock.now();
+        let now = shared.streams.clock.now();
         let caller = match self.authenticator.check(head, &body, now, self.secure) {
             Ok(caller) => caller,
             Err(error) => return refuse(&error, format, &body),
@@ -170,7 +179,7 @@ impl Front {
             Ok(home) => home,
             Err(error) => return Reply::error(&error, format),
         };
-        let kinesis = Kinesis { shared: Arc::clone(&self.shared), home, format };
+        let kinesis = Kinesis { shared: Arc::clone(shared), home, format };
         match operation.answer(&kinesis, body).await {
             Ok(answer) => Reply::success(answer, format),
             Err(error) => {

@@ -100,6 +100,20 @@ impl Server {
         pages: Arc<dyn Pages>,
         shutdown: impl Future<Output = ()>,
     ) {
+        self.answer(Some(streams), pages, shutdown).await;
+    }
+
+    /// The same for pages alone: no operation is known.
+    pub async fn run_pages(self, pages: Arc<dyn Pages>, shutdown: impl Future<Output = ()>) {
+        self.answer(None, pages, shutdown).await;
+    }
+
+    async fn answer(
+        self,
+        streams: Option<Streams>,
+        pages: Arc<dyn Pages>,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let room = Arc::new(Semaphore::new(self.settings.connections_max));
         let front =
             Arc::new(Front::new(&self.settings, self.certificates.is_some(), streams, pages));

@@ -63,12 +63,17 @@ pub(super) fn describe(config: &Config) -> String {
     let mut text = String::new();
     for stream in &config.streams {
         let plural = if stream.shards == 1 { "" } else { "s" };
-        text.push_str(&format!(
-            "stream {} ({} shard{plural}, {} h)\n",
-            stream.name,
-            stream.shards,
-            stream.properties.retention.hours()
-        ));
+        let what = match &config.kinesis {
+            Some(kinesis) if !kinesis.create_streams => kinesis.place(),
+            _ => {
+                format!(
+                    "{} shard{plural}, {} h",
+                    stream.shards,
+                    stream.properties.retention.hours()
+                )
+            }
+        };
+        text.push_str(&format!("stream {} ({what})\n", stream.name));
         for module in config.modules.iter().filter(|module| module.source == stream.name) {
             let whitelist = &module.intake.log_type_field_whitelist;
             let taken = match whitelist.iter().any(|pattern| !pattern.is_empty()) {

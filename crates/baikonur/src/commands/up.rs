@@ -14,7 +14,8 @@ use crate::config::{Config, DEFAULT, Overrides};
 use crate::observe::{self, LogFormat};
 use crate::pipeline::Pipeline;
 
-/// Run the embedded streams, the Kinesis API and every module of a configuration.
+/// Run the embedded streams, the Kinesis API and every module of a configuration; or the modules alone, on streams of
+/// Amazon Kinesis.
 ///
 /// Without a file it runs the routing pattern: a stream that takes everything, a forwarding module for each of three
 /// target streams, and an archive folder. Data lies under ./baikonur-data.
@@ -99,7 +100,10 @@ fn welcome(pipeline: &Pipeline, built_in: bool) -> String {
     let data = data.unwrap_or_else(|_| config.server.data.clone());
     let data = data.display();
     let mut text = format!("\n{}\n", describe(config));
-    text.push_str(&format!("Kinesis API     {endpoint}\n"));
+    match &config.kinesis {
+        None => text.push_str(&format!("Kinesis API     {endpoint}\n")),
+        Some(kinesis) => text.push_str(&format!("streams         {}\n", kinesis.place())),
+    }
     text.push_str(&format!("health, metrics {endpoint}/health {endpoint}/metrics\n"));
     text.push_str(&format!("data            {data}\n"));
     if let Some(authority) = &authority {

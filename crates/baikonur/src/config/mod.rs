@@ -1,6 +1,8 @@
 //! The configuration file: one TOML text into streams, modules and a server, or into every mistake with its line.
 
 mod document;
+mod kinesis;
+mod leases;
 mod mapping_keys;
 mod mistake;
 mod module;
@@ -14,6 +16,8 @@ use baikonur_modules::settings::keys_of;
 use baikonur_stream::{RetentionHours, StreamMode, StreamName, StreamProperties};
 use serde::Deserialize;
 
+pub(crate) use kinesis::{Consumption, KinesisConfig};
+pub(crate) use leases::LeasesConfig;
 use mistake::Mistake;
 pub(crate) use mistake::Mistakes;
 pub(crate) use module::{Kind, ModuleConfig, Problem};
@@ -28,11 +32,15 @@ pub(crate) const DEFAULT: &str = include_str!("default.toml");
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
     pub(crate) server: ServerConfig,
+    /// Where the streams are when they are not embedded ones.
+    pub(crate) kinesis: Option<KinesisConfig>,
+    /// How they are shared with other workers, if they are.
+    pub(crate) leases: Option<LeasesConfig>,
     pub(crate) streams: Vec<StreamConfig>,
     pub(crate) modules: Vec<ModuleConfig>,
 }
 
-/// A stream that is made if it does not exist.
+/// A stream that is made if it does not exist and may be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StreamConfig {
     pub(crate) name: StreamName,
@@ -118,6 +126,9 @@ fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Optio
     // Also where the server's own section has a mistake: those of the others are told beside it.
     let data = server.as_ref().map_or_else(server::default_data, |server| server.data.clone());
     document.substitute(&data, &overrides.environment, &mut unset);
+    let on_kinesis = server.as_ref().is_some_and(|server| server.streams_on_kinesis);
+    let section = document.section("kinesis");
+    let kinesis = kinesis::read(section, on_kinesis, &overrides.environment, mistakes);
     let streams = document.named_sections("streams", mistakes);
     let streams: Vec<_> =
         streams.into_iter().filter_map(|section| read_stream(section, mistakes)).collect();
@@ -125,12 +136,21 @@ fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Optio
     let names: Vec<_> = streams.iter().map(|stream| stream.name.clone()).collect();
     let modules: Vec<_> =
         modules.into_iter().filter_map(|section| module::read(section, &names, mistakes)).collect();
+    let is_shared = on_kinesis && document.has("leases");
+    let sharing: Vec<_> = match is_shared {
+        true => modules.iter().map(|module| module.name.clone()).collect(),
+        false => Vec::new(),
+    };
+    let leases = leases::read(document.section("leases"), &sharing, mistakes);
     document.refuse_the_rest(mistakes);
     module::refuse_circles(&modules, mistakes);
     // What else is wrong with a text that is not known is not known either.
     mistakes.retain(|mistake| !unset.iter().any(|unset| unset.is_on_the_line_of(mistake, text)));
     mistakes.append(&mut unset);
-    Some(Config { server: server?, streams, modules })
+    let (server, kinesis) = (server?, kinesis?);
+    let kinesis = server.streams_on_kinesis.then_some(kinesis);
+    let leases = leases.filter(|_| is_shared);
+    Some(Config { server, kinesis, leases, streams, modules })
 }
 
 fn read_stream(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Option<StreamConfig> {

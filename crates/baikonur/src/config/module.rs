@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::document::Section;
+use super::kinesis::{Consumption, ConsumptionKeys};
 use super::mapping_keys::MappingKeys;
 use super::mistake::{Mistake, did_you_mean};
 
@@ -21,6 +22,8 @@ pub(crate) struct ModuleConfig {
     pub(crate) name: ConsumerName,
     pub(crate) source: StreamName,
     pub(crate) enabled: bool,
+    /// How the source is read where it is on Amazon Kinesis.
+    pub(crate) consumption: Consumption,
     pub(crate) mapping: mapping::Settings,
     pub(crate) intake: IntakeSettings,
     pub(crate) kind: Kind,
@@ -110,6 +113,7 @@ pub(super) fn read(
     }
     let mut reader = Reader { section: &mut section, known: Vec::new(), mistakes };
     let head: Option<HeadKeys> = reader.take();
+    let consumption: Option<ConsumptionKeys> = reader.take();
     let mapping: Option<MappingKeys> = reader.take();
     let intake: Option<IntakeSettings> = reader.take();
     let failed: Option<failed_store::Settings> = reader.take();
@@ -132,7 +136,7 @@ pub(super) fn read(
             mistakes.push(section.mistake(problem));
         }
     };
-    let (head, mapping, intake) = (head?, mapping?, intake?);
+    let (head, consumption, mapping, intake) = (head?, consumption?, mapping?, intake?);
     let (failed, s3, kind) = (failed?, s3?, kind?);
     let mapping = match mapping.settings() {
         Ok(settings) => Some(settings),
@@ -141,6 +145,8 @@ pub(super) fn read(
             None
         }
     };
+    let consumption = consumption.read(&name);
+    note(consumption.as_ref().err().cloned());
     note(intake.schema().err().map(|error| error.to_string()));
     note(kind.check().err().map(|error| error.to_string()));
     note(s3.check().err().map(|error| error.to_string()));
@@ -155,6 +161,7 @@ pub(super) fn read(
         name: ConsumerName::new(&name),
         source: head.source,
         enabled: head.enabled,
+        consumption: consumption.ok()?,
         mapping: mapping?,
         intake,
         kind,

@@ -20,6 +20,8 @@ use super::secrets;
 pub(crate) struct ServerConfig {
     pub(crate) api: ServerSettings,
     pub(crate) data: PathBuf,
+    /// Streams are those that `[kinesis]` says, and none are embedded.
+    pub(crate) streams_on_kinesis: bool,
     pub(crate) tls: Option<Tls>,
     pub(crate) durability: Durability,
     /// How long a stop may take to close what is held.
@@ -35,6 +37,7 @@ pub(crate) struct ServerConfig {
 struct ServerKeys {
     listen: SocketAddr,
     data: PathBuf,
+    streams: StreamsKey,
     region: String,
     account: String,
     tls: TlsKey,
@@ -56,6 +59,7 @@ impl Default for ServerKeys {
         Self {
             listen,
             data,
+            streams: StreamsKey::Embedded,
             region,
             account,
             tls: TlsKey::Off,
@@ -75,6 +79,13 @@ impl Default for ServerKeys {
 /// Where data lies when nothing else is said.
 pub(super) fn default_data() -> PathBuf {
     PathBuf::from("./baikonur-data")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StreamsKey {
+    Embedded,
+    Kinesis,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -153,6 +164,7 @@ pub(super) fn read(
     Some(ServerConfig {
         api,
         data,
+        streams_on_kinesis: keys.streams == StreamsKey::Kinesis,
         tls,
         durability: match keys.durability {
             DurabilityKey::Fsync => Durability::Fsync,

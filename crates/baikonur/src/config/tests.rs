@@ -106,6 +106,38 @@ fn a_certificate_is_generated_below_the_data_or_read_from_files() {
 }
 
 #[test]
+fn one_setting_moves_the_streams_to_kinesis() {
+    let keys = "consumption = 'enhanced-fan-out'\n[kinesis]\nregion = 'eu-west-1'\n";
+    let text = format!("{SMALL}{keys}");
+    assert_eq!(read(&text).unwrap().kinesis, None);
+    let there = [("BAIKONUR_SERVER__STREAMS", "kinesis"), ("AWS_ENDPOINT_URL", "http://[::1]:4")];
+    let config = read_with(&text, &there).unwrap();
+    let kinesis = config.kinesis.unwrap();
+    assert_eq!(kinesis.region.as_deref(), Some("eu-west-1"));
+    assert_eq!(kinesis.endpoint_url.as_deref(), Some("http://[::1]:4"));
+    assert!(!kinesis.create_streams, "streams on Amazon cost money");
+    let consumer = "archive".to_owned();
+    assert_eq!(config.modules[0].consumption, Consumption::EnhancedFanOut { consumer });
+    // Where the streams are embedded nobody cares about the endpoint of the AWS tools.
+    assert!(read_with(&text, &[("AWS_ENDPOINT_URL", "nowhere")]).is_ok());
+    let there = "[server]\nstreams = 'kinesis'\n";
+    for (text, expected) in [
+        (format!("[kinesis]\nendpoint_url = 'x'\n{there}"), "b.toml:2: [kinesis] endpoint_url"),
+        (format!("[kinesis]\nca_file = 'x'\n{there}"), "ca_file is for an endpoint_url alone"),
+        (format!("[kinesis]\nregoin = 'x'\n{there}"), "did you mean region?"),
+        (format!("{SMALL}consumer_name = 'x'\n"), "consumption = \"enhanced-fan-out\" alone"),
+        (
+            format!("{SMALL}consumer_name = 'a b'\nconsumption = 'enhanced-fan-out'\n"),
+            "consumer_name is \"a b\"",
+        ),
+        ("[server]\nstreams = 'amazon'".into(), "unknown variant `amazon`"),
+    ] {
+        let shown = read(&text).unwrap_err();
+        assert!(shown.contains(expected), "{text}\ngives\n{shown}");
+    }
+}
+
+#[test]
 fn every_mistake_has_its_line_and_a_hint() {
     let text = r#"[streams.router]
 shard = 2

@@ -9,7 +9,7 @@ use baikonur_stream::{Clock, ConsumerName};
 use tracing::info;
 use uuid::Uuid;
 
-use crate::config::LeasesConfig;
+use crate::config::{KinesisConfig, LeasesConfig};
 
 /// Where the lease tables are, and who this worker is.
 pub(super) struct LeaseTables {
@@ -21,16 +21,18 @@ pub(super) struct LeaseTables {
 }
 
 impl LeaseTables {
-    /// Finds region and credentials. Nothing is contacted yet but what gives credentials.
-    pub(super) async fn open(config: LeasesConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let region = config.region.clone();
-        let connection = match config.endpoint_url.clone() {
-            Some(endpoint) => Connection::to_endpoint(endpoint, region, None).await?,
-            None => Connection::to_amazon(region, None).await,
-        };
+    /// Finds region and credentials, those of `[kinesis]` where `[leases]` says nothing else. Tables are not contacted.
+    pub(super) async fn open(
+        config: LeasesConfig,
+        kinesis: &KinesisConfig,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let region = config.region.clone().or_else(|| kinesis.region.clone());
+        let (profile, endpoint) = (kinesis.profile.clone(), config.endpoint_url.clone());
+        let connection = Connection::to_service(region, profile, endpoint, None).await?;
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "baikonur".to_owned());
         let worker = format!("{host}:{}", Uuid::new_v4());
-        Ok(Self { config, connection, worker, clock })
+        Ok(Self { config, connection, worker, clock: Arc::clone(clock) })
     }
 
     /// Joins the workers of a module: who has which shard, and where its checkpoints are.

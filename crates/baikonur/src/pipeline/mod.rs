@@ -1,5 +1,9 @@
-//! A configuration, running: the embedded streams, the API over them, and an event source mapping for each module.
+//! A configuration, running: the embedded streams and the API over them, or streams on Amazon Kinesis; and an event
+//! source mapping for each module.
 
+mod embedded;
+mod kinesis;
+mod leases;
 mod modules;
 mod pages;
 mod scaling;
@@ -9,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use baikonur_api::{Certificates, Limits, Server, Streams};
-use baikonur_engine::{Engine, EngineSettings, Throughput};
+use baikonur_api::{Certificates, Server, Streams};
+use baikonur_engine::Engine;
+use baikonur_kinesis::Connection;
 use baikonur_scaling::autoscale::Monitor;
 use baikonur_stream::{
     Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, SystemClock,
@@ -22,15 +27,26 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, ModuleConfig};
+use leases::LeaseTables;
 use pages::OperatorPages;
 
 /// The contracts that a pipeline stands on; what is behind them is chosen in [`Pipeline::open`] and nowhere else.
 struct StreamStore {
-    read: Arc<dyn Read>,
+    source: Source,
     write: Arc<dyn Write>,
     administer: Arc<dyn Administer>,
     progress: Arc<dyn Progress>,
+    /// Instead of `progress`, where other processes read the same streams.
+    leases: Option<LeaseTables>,
     clock: Arc<dyn Clock>,
+}
+
+/// Where modules read.
+enum Source {
+    /// All in the same way.
+    Embedded(Arc<dyn Read>),
+    /// Each in its own, over a connection of all.
+    Kinesis(Box<Connection>),
 }
 
 /// How often histograms are drained into their buckets.
@@ -39,7 +55,8 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// A pipeline whose streams are open and whose server listens; nothing is delivered yet.
 pub(crate) struct Pipeline {
     config: Config,
-    engine: Engine,
+    /// None where the streams are not embedded ones.
+    engine: Option<Engine>,
     streams: StreamStore,
     server: Server,
     authority: Option<PathBuf>,
@@ -53,34 +70,13 @@ impl Pipeline {
         // First what fails at once: recovery may take a while.
         let server = Server::bind(config.server.api.clone()).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let settings = EngineSettings {
-            durability: config.server.durability,
-            throughput: match config.server.api.limits {
-                Limits::Calls => Throughput::Unlimited,
-                Limits::Aws => Throughput::Aws,
-            },
-            ..EngineSettings::new(&config.server.data)
+        let (streams, engine) = match &config.kinesis {
+            None => {
+                let engine = embedded::open(&config.server, &clock).await?;
+                (StreamStore::embedded(&engine, clock), Some(engine))
+            }
+            Some(kinesis) => (kinesis::open(kinesis, &config, clock).await?, None),
         };
-        let opening = {
-            let clock = Arc::clone(&clock);
-            tokio::task::spawn_blocking(move || Engine::open(settings, clock))
-        };
-        let (engine, report) = opening.await.context("opening the streams broke off")??;
-        if let Some(tail) = &report.torn_tail {
-            warn!(%tail, "an unfinished end of the log was cut off; it was never acknowledged");
-        }
-        for segment in &report.rebuilt {
-            warn!(%segment, "a footer was missing or broken and was written again");
-        }
-        for damage in &report.damaged {
-            error!(%damage, "stored data is damaged; the rest stays readable");
-        }
-        info!(
-            directory = %config.server.data.display(),
-            segments = report.segments,
-            closed_cleanly = report.closed_cleanly,
-            "streams are open"
-        );
         // The data directory is this process's own now: what is made in it stays.
         let (server, authority) = match &config.server.tls {
             None => (server, None),
@@ -92,13 +88,6 @@ impl Pipeline {
                 }
                 (server.with_tls(certificates), authority)
             }
-        };
-        let streams = StreamStore {
-            read: Arc::new(engine.clone()),
-            write: Arc::new(engine.clone()),
-            administer: Arc::new(engine.clone()),
-            progress: Arc::new(engine.clone()),
-            clock,
         };
         let monitors = scaling::configured_monitors(&config.server, &streams).await?;
         let pipeline = Self { config, engine, streams, server, authority, metrics, monitors };
@@ -122,18 +111,45 @@ impl Pipeline {
     }
 
     async fn make_streams(&self) -> anyhow::Result<()> {
+        if self.config.kinesis.as_ref().is_some_and(|kinesis| !kinesis.create_streams) {
+            return self.expect_streams().await;
+        }
         for stream in &self.config.streams {
             let request = CreateStream {
                 name: stream.name.clone(),
                 shard_count: stream.shards,
                 properties: stream.properties.clone(),
             };
-            match self.streams.administer.create_stream(request).await {
+            let administer = &self.streams.administer;
+            let made = match &self.config.kinesis {
+                None => administer.create_stream(request).await,
+                Some(_) => kinesis::make_stream(&**administer, request).await,
+            };
+            match made {
                 Ok(()) => info!(stream = %stream.name, shards = stream.shards, "stream made"),
                 Err(AdministerError::StreamExists(name)) => self.tell_differences(&name).await?,
                 Err(error) => {
                     return Err(error)
                         .with_context(|| format!("cannot make stream {}", stream.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// On Amazon a stream costs money: one that is missing is made only where that is asked for.
+    async fn expect_streams(&self) -> anyhow::Result<()> {
+        for stream in &self.config.streams {
+            match self.streams.administer.describe_stream(&stream.name).await {
+                Ok(_) => {}
+                Err(error @ AdministerError::StreamNotFound(_)) => {
+                    return Err(error).context(
+                        "make it, correct its name, or set create_streams = true in [kinesis]",
+                    );
+                }
+                Err(error) => {
+                    // Nothing is wrong with the configuration: modules try until the service is there.
+                    warn!(stream = %stream.name, %error, "whether the stream exists is not known");
                 }
             }
         }
@@ -164,8 +180,7 @@ impl Pipeline {
         let (drain, draining) = watch::channel(false);
         let mut mappings = start_mappings(&config, &streams, &draining)?;
         let mut scaling = scaling::start(monitors, &streams, &draining);
-        let StreamStore { read, write, administer, progress: _, clock } = streams;
-        let streams = Streams { read, write, administer, clock };
+        let StreamStore { source, write, administer, progress: _, leases: _, clock } = streams;
         let upkeep = tokio::spawn({
             let metrics = metrics.clone();
             async move {
@@ -177,9 +192,16 @@ impl Pipeline {
         });
         let pages = Arc::new(OperatorPages::new(engine.clone(), metrics, draining.clone()));
         let mut stopped = draining;
-        let serving = tokio::spawn(server.run(streams, pages, async move {
+        let stopped = async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
-        }));
+        };
+        let serving = match source {
+            Source::Embedded(read) => {
+                let streams = Streams { read, write, administer, clock };
+                tokio::spawn(server.run(streams, pages, stopped))
+            }
+            Source::Kinesis(_) => tokio::spawn(server.run_pages(pages, stopped)),
+        };
         stop.await;
         info!(within = ?config.server.drain, "stopping: what is held is written, every position is stored");
         drain.send_replace(true);
@@ -203,7 +225,9 @@ impl Pipeline {
         }
         scaling.shutdown().await;
         upkeep.abort();
-        engine.close().await;
+        if let Some(engine) = engine {
+            engine.close().await;
+        }
         info!("stopped");
         Ok(drained)
     }

@@ -14,7 +14,7 @@ use baikonur_modules::to_fluent::ToFluent;
 use baikonur_modules::to_s3::ToS3;
 use baikonur_stream::{FailedStore, Module};
 
-use super::StreamStore;
+use super::{Source, StreamStore, kinesis};
 use crate::config::{Kind, ModuleConfig, Problem};
 
 /// The folder of failed records below the data directory, for modules that name no other place.
@@ -29,13 +29,22 @@ pub(super) fn mapping(
     data: &Path,
     streams: &StreamStore,
 ) -> Result<Mapping, anyhow::Error> {
+    let shared = streams.leases.as_ref().map(|tables| tables.join(&config.name));
     Ok(Mapping {
         consumer: config.name.clone(),
         source: config.source.clone(),
         settings: config.mapping.clone(),
-        read: Arc::clone(&streams.read),
-        progress: Arc::clone(&streams.progress),
-        leases: None,
+        read: match &streams.source {
+            Source::Embedded(read) => Arc::clone(read),
+            Source::Kinesis(connection) => {
+                kinesis::reader(connection, &config.consumption, &streams.clock)
+            }
+        },
+        progress: match &shared {
+            Some(shared) => Arc::clone(shared) as _,
+            None => Arc::clone(&streams.progress),
+        },
+        leases: shared.map(|shared| shared as _),
         module: module(config, streams).map_err(anyhow::Error::from_boxed)?,
         failed_store: failed_store(config, data).map_err(anyhow::Error::from_boxed)?,
         clock: Arc::clone(&streams.clock),

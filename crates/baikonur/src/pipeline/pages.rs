@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 /// The pages of a running pipeline.
 pub(super) struct OperatorPages {
-    engine: Engine,
+    /// None where there are no embedded streams.
+    engine: Option<Engine>,
     metrics: PrometheusHandle,
     draining: watch::Receiver<bool>,
 }
@@ -19,7 +20,7 @@ const JSON: &str = "application/json";
 
 impl OperatorPages {
     pub(super) fn new(
-        engine: Engine,
+        engine: Option<Engine>,
         metrics: PrometheusHandle,
         draining: watch::Receiver<bool>,
     ) -> Self {
@@ -28,7 +29,9 @@ impl OperatorPages {
 
     /// 200 while records are taken, 503 otherwise; damage alone is told, and does not close the door.
     fn health(&self) -> Page {
-        let Health { writes_closed, damaged } = self.engine.health();
+        let health = self.engine.as_ref().map(Engine::health);
+        let well = Health { writes_closed: None, damaged: Vec::new() };
+        let Health { writes_closed, damaged } = health.unwrap_or(well);
         let (status, word) = match (&writes_closed, *self.draining.borrow()) {
             (Some(_), _) => (503, "writes_closed"),
             (None, true) => (503, "draining"),

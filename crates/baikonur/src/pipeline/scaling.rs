@@ -9,7 +9,7 @@ use baikonur_stream::StreamOwner;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::StreamStore;
+use super::{Source, StreamStore};
 use crate::autoscale::{Streams, load, monitors};
 use crate::config::ServerConfig;
 
@@ -25,8 +25,13 @@ pub(super) async fn configured_monitors(
     let configs = load(file, server.autoscale_rule)?;
     let cool_offs = CoolOffs::open(server.data.join(STATE_FILE)).await;
     let cool_offs = Arc::new(cool_offs.context("autoscaling cannot start")?);
-    let embedded = Streams::embedded(Arc::clone(&streams.administer), &streams.clock);
-    Ok(monitors(configs, &embedded, cool_offs, &streams.clock).await)
+    let measured = match &streams.source {
+        Source::Kinesis(connection) if connection.is_to_amazon() => {
+            Streams::Amazon(connection.clone())
+        }
+        _ => Streams::embedded(Arc::clone(&streams.administer), &streams.clock),
+    };
+    Ok(monitors(configs, &measured, cool_offs, &streams.clock).await)
 }
 
 /// Starts the monitors, and lets on-demand streams follow their load.
@@ -36,9 +41,12 @@ pub(super) fn start(
     draining: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let mut running = JoinSet::new();
-    let (administer, clock) = (Arc::clone(&streams.administer), Arc::clone(&streams.clock));
-    let on_demand = FollowLoad::new(administer, clock, vec![StreamOwner::OWN]);
-    running.spawn(on_demand.run(draining.clone()));
+    // Elsewhere the service follows the load itself.
+    if let Source::Embedded(_) = streams.source {
+        let (administer, clock) = (Arc::clone(&streams.administer), Arc::clone(&streams.clock));
+        let on_demand = FollowLoad::new(administer, clock, vec![StreamOwner::OWN]);
+        running.spawn(on_demand.run(draining.clone()));
+    }
     for monitor in monitors {
         running.spawn(monitor.run(draining.clone()));
     }

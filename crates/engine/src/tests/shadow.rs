@@ -137,7 +137,7 @@ impl Bench {
             created_seconds: start.created_seconds(),
             horizon: known.stored.horizon(self.store.clock.now()),
         };
-        let mut cursor = Cursor { shard: shard(name, index), from: start };
+        let mut cursor = Cursor { shard: shard(name, index), from: start, since: None };
         let (mut records, mut holes) = (BTreeMap::new(), Vec::new());
         loop {
             match reader.page(&cursor, ReadLimits { records: 7, bytes: 2_000 }) {

@@ -151,7 +151,7 @@ impl ShardMachine {
             sequence_number: cursor.from,
             sub_sequence: 0,
             event_index: 0,
-            arrival: baikonur_stream::Timestamp::from_seconds(cursor.from.time_seconds()),
+            arrival: cursor.from.time().unwrap_or_default(),
             partition_key: bytes::Bytes::new(),
             reason: STREAM_DAMAGED.to_owned(),
             detail: what.to_owned(),

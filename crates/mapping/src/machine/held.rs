@@ -37,9 +37,9 @@ impl Held {
         Self { first, last, close_now: false, deadline: None, failed: Vec::new(), failed_bytes: 0 }
     }
 
-    /// When its first record arrived, to the second.
-    pub(super) fn first_arrival(&self) -> Timestamp {
-        Timestamp::from_seconds(self.first.time_seconds())
+    /// When its first record arrived, to the second; none where its number does not tell.
+    pub(super) fn first_arrival(&self) -> Option<Timestamp> {
+        self.first.time()
     }
 
     /// Counts records up to `last` in.

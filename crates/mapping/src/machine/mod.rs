@@ -212,6 +212,9 @@ impl ShardMachine {
             Some(Checkpoint::After(number)) => {
                 Action::Seek(StartingPosition::AfterSequenceNumber(number))
             }
+            Some(Checkpoint::AtTimestamp(moment)) => {
+                Action::Seek(StartingPosition::AtTimestamp(moment))
+            }
             Some(Checkpoint::ShardEnd) => Action::Finish(Finish::ShardEnd),
         }
     }
@@ -222,7 +225,8 @@ impl ShardMachine {
                 let fixed = !matches!(self.start, StartingPosition::TrimHorizon);
                 if self.progress.checkpoint.is_none() && fixed {
                     // LATEST is a promise from now on, also if we are restarted before the first record.
-                    let checkpoint = Some(Checkpoint::At(cursor.from));
+                    let at = cursor.since.map(Checkpoint::AtTimestamp);
+                    let checkpoint = Some(at.unwrap_or(Checkpoint::At(cursor.from)));
                     self.todo.push_back(Todo::Store(ShardProgress { checkpoint, intent: None }));
                 }
                 self.cursor = Some(cursor);
@@ -381,7 +385,7 @@ impl ShardMachine {
 
     /// When the oldest record arrived that the checkpoint has not passed, as far as it was read.
     pub(crate) fn oldest_arrival(&self) -> Option<Timestamp> {
-        let held = self.held.as_ref().map(Held::first_arrival);
+        let held = self.held.as_ref().and_then(Held::first_arrival);
         let piece = || self.pieces.front().map(|piece| piece.batch.records[0].arrival);
         held.or_else(piece).or_else(|| self.buffer.front().map(|record| record.arrival))
     }

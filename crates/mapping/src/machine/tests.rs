@@ -93,7 +93,7 @@ impl World {
     }
 
     fn cursor(&self, machine: &ShardMachine, counter: u64) -> Cursor {
-        Cursor { shard: machine.shard.clone(), from: number(counter) }
+        Cursor { shard: machine.shard.clone(), from: number(counter), since: None }
     }
 
     /// Runs until the machine finishes or waits at the tip with nothing under way, or until

@@ -46,7 +46,7 @@ impl Read for World {
         position: StartingPosition,
     ) -> Result<Cursor, ReadError> {
         assert_eq!(position, StartingPosition::Latest);
-        Ok(Cursor { shard: shard.clone(), from: number(shard.shard.index(), 101) })
+        Ok(Cursor { shard: shard.clone(), from: number(shard.shard.index(), 101), since: None })
     }
 
     async fn read(&self, _: &Cursor, _: ReadLimits) -> Result<ReadPage, ReadError> {

@@ -1,0 +1,160 @@
+//! Puts against a service that takes some records and not others.
+
+use baikonur_stream::{HashKey, PartitionKey};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::scripted::{Calls, serve};
+use crate::service::{Turns, number, refusal, shard};
+
+const RATE: &str = "Rate exceeded for shard shardId-000000000003 in stream router under account 1.";
+
+fn entry(text: &str) -> PutEntry {
+    let partition_key = PartitionKey::new(Bytes::from(format!("key of {text}"))).unwrap();
+    PutEntry { partition_key, explicit_hash_key: None, data: Bytes::from(text.to_owned()) }
+}
+
+/// An answer in which each record has a place by its number, or a refusal (none).
+fn answer(records: &[Option<u64>]) -> (u16, Value) {
+    let record = |record: &Option<u64>| match record {
+        Some(counter) => json!({
+            "SequenceNumber": number(*counter).to_string(), "ShardId": "shardId-000000000000",
+        }),
+        None => json!({
+            "ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": RATE,
+        }),
+    };
+    let failed = records.iter().filter(|record| record.is_none()).count();
+    let records: Vec<_> = records.iter().map(record).collect();
+    (200, json!({"FailedRecordCount": failed, "Records": records}))
+}
+
+async fn producer(answers: impl IntoIterator<Item = (u16, Value)>) -> (Producer, Calls) {
+    let answers = Turns::of(answers);
+    let (connection, calls) = serve(move |_, _| answers.next()).await;
+    (Producer::new(&AmazonKinesis::new(&connection)), calls)
+}
+
+/// The payloads of each call.
+fn payloads(calls: &Calls) -> Vec<Vec<String>> {
+    let calls = calls.lock().unwrap();
+    let payloads = |body: &Value| {
+        let records = body["Records"].as_array().unwrap().iter();
+        records
+            .map(|record| {
+                let data = record["Data"].as_str().unwrap();
+                let data = base64_simd::STANDARD.decode_to_vec(data).unwrap();
+                String::from_utf8(data).unwrap()
+            })
+            .collect()
+    };
+    calls.iter().map(|(_, body)| payloads(body)).collect()
+}
+
+fn counters(results: &[Result<Placed, PutError>]) -> Vec<Option<u64>> {
+    let counter = |result: &Result<Placed, PutError>| {
+        result.as_ref().ok().map(|placed| placed.sequence_number.counter())
+    };
+    results.iter().map(counter).collect()
+}
+
+#[tokio::test]
+async fn records_that_were_refused_are_put_again_before_any_other() {
+    let many: Vec<_> = (0..502).map(|number| entry(&format!("{number:03}"))).collect();
+    let mut first: Vec<_> = (0..500).map(Some).collect();
+    (first[1], first[4]) = (None, None);
+    let answers = [
+        answer(&first),
+        answer(&[None, Some(1001)]),
+        answer(&[Some(1002)]),
+        answer(&[Some(2000), Some(2001)]),
+    ];
+    let (producer, calls) = producer(answers).await;
+    let results = producer.put(&shard().stream, many, None).await.unwrap();
+    let payloads = payloads(&calls);
+    assert_eq!(payloads[1], ["001", "004"]);
+    assert_eq!(payloads[2], ["001"]);
+    assert_eq!(payloads[3], ["500", "501"], "only when all before them are in");
+    let counters = counters(&results);
+    assert_eq!(counters.len(), 502);
+    assert_eq!((counters[1], counters[4], counters[501]), (Some(1002), Some(1001), Some(2001)));
+}
+
+#[tokio::test]
+async fn what_stays_refused_has_its_own_answer_and_nothing_is_put_past_it() {
+    let entries: Vec<_> = (0..501).map(|number| entry(&number.to_string())).collect();
+    let mut first: Vec<_> = (0..500).map(Some).collect();
+    first[7] = None;
+    let refused = std::iter::repeat_n(answer(&[None]), CALLS_MAX as usize - 1);
+    let (producer, calls) = producer([answer(&first)].into_iter().chain(refused)).await;
+    let results = producer.put(&shard().stream, entries, None).await.unwrap();
+    let error = Err(PutError::ThroughputExceeded(ShardId::new(3)));
+    assert_eq!((&results[7], &results[500]), (&error, &error));
+    assert_eq!(results.iter().filter(|result| result.is_err()).count(), 2);
+    assert_eq!(calls.lock().unwrap().len(), CALLS_MAX as usize);
+}
+
+#[tokio::test]
+async fn a_call_that_fails_as_a_whole_puts_nothing() {
+    let stream = shard().stream;
+    for (refused, expected) in [
+        (
+            refusal("ResourceNotFoundException", "Stream router under account 1 not found."),
+            PutError::StreamNotFound(stream.clone()),
+        ),
+        (
+            refusal("AccessDeniedException", "no"),
+            PutError::Unavailable("AccessDeniedException: no".to_owned()),
+        ),
+        (
+            answer(&[Some(1)]),
+            PutError::Unavailable(
+                "the service gave a strange answer: 1 answers for 2 records".to_owned(),
+            ),
+        ),
+    ] {
+        let (producer, _) = producer([refused]).await;
+        let error = producer.put(&stream, vec![entry("a"), entry("b")], None).await.unwrap_err();
+        assert_eq!(error, expected);
+    }
+}
+
+#[tokio::test]
+async fn calls_are_as_large_as_the_service_takes() {
+    let large = |byte: u8| PutEntry { data: Bytes::from(vec![byte; 1 << 20]), ..entry("x") };
+    let entries: Vec<_> = (0..8).map(large).collect();
+    let answers = [
+        refusal("InvalidArgumentException", "Records size exceeds 5 MB limit"),
+        answer(&[Some(1), Some(2), Some(3), Some(4)]),
+        answer(&[Some(5), Some(6), Some(7), Some(8)]),
+        answer(&[Some(9), Some(10), Some(11), Some(12)]),
+        answer(&[Some(13), Some(14), Some(15), Some(16)]),
+    ];
+    let (producer, calls) = producer(answers).await;
+    for _ in 0..2 {
+        let results = producer.put(&shard().stream, entries.clone(), None).await.unwrap();
+        assert!(results.iter().all(Result::is_ok));
+    }
+    let lengths: Vec<_> = payloads(&calls).iter().map(Vec::len).collect();
+    assert_eq!(lengths, [8, 4, 4, 4, 4], "what was refused once is not tried again");
+}
+
+#[tokio::test]
+async fn keys_are_handed_on_and_nothing_is_remembered() {
+    let (producer, calls) = producer([answer(&[Some(1), Some(2)])]).await;
+    let entries = vec![
+        PutEntry { explicit_hash_key: Some(HashKey::new(77)), ..entry("a") },
+        PutEntry { partition_key: PartitionKey::ABSENT, ..entry("b") },
+    ];
+    let position = ProducerPosition { producer: "p".to_owned(), up_to: number(9) };
+    producer.put(&shard().stream, entries, Some(position)).await.unwrap();
+    assert_eq!(producer.remembered("p").await, Ok(None));
+    let calls = calls.lock().unwrap();
+    let records = &calls[0].1["Records"];
+    assert_eq!(
+        (&records[0]["ExplicitHashKey"], &records[0]["PartitionKey"]),
+        (&json!("77"), &json!("key of a"))
+    );
+    assert!(records[1].get("PartitionKey").is_none_or(Value::is_null));
+}

@@ -1,0 +1,179 @@
+"""A worker on streams that are elsewhere: behind our own API in another process, and on emulators that are not ours.
+
+The worker is killed again and again while the stream is split and merged; the archive holds each record once.
+"""
+
+import itertools
+import random
+import time
+
+import pytest
+
+from baikonur_server import Baikonur, Folder, failed_records
+from numbered_records import Writers, check_order_per_key, identifier_of, key_of, line, only_once
+from parts.kinesis_emulators import Kinesalite, KinesisMock, Moto
+from parts.process import PartMissing
+from parts.waiting import eventually
+from resharding import merge, open_shards, shards_of, split
+from starting import available
+
+KILLS = 4
+
+
+def worker_on(folder, endpoint, streams=("router",), **consumption):
+    """A worker that archives the last of `streams`, and forwards the first into it if there are two."""
+    last = streams[-1]
+    modules = {"archive": {
+        "type": "kinesis-to-s3", "source": last, "destination": f"file://{folder}/archive",
+        "buffer_bytes": 256 << 10, "buffer_seconds": 1, **consumption,
+    }}
+    if len(streams) == 2:
+        modules["forward"] = {
+            "type": "kinesis-forward", "source": streams[0], "target_stream_name": last, **consumption,
+        }
+    return Baikonur(folder / "worker", {
+        "server": {"streams": "kinesis"},
+        "kinesis": {"endpoint_url": endpoint},
+        "streams": {name: {"shards": 2} for name in streams},
+        "modules": modules,
+    })
+
+
+def archived(archive):
+    """The identifiers in the archive, file by file in the order of each."""
+    return {name: [identifier_of(text) for text in body.splitlines()] for name, body in archive.files().items()}
+
+
+def check_archive(archive, expected):
+    found = archived(archive)
+    for name, identifiers in found.items():
+        check_order_per_key(identifiers, name)
+    assert only_once(itertools.chain.from_iterable(found.values()), "the archive") == expected
+
+
+def settled(client, stream):
+    """The open shards, once the stream is active."""
+    def active():
+        described = client.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+        return described["StreamStatus"] == "ACTIVE"
+
+    eventually(active, "the stream is active", 30)
+    return open_shards(shards_of(client, stream))
+
+
+@pytest.mark.parametrize("consumption", ["polling", "enhanced-fan-out"])
+def test_each_record_is_archived_once_over_kills_of_the_worker_a_split_and_a_merge(tmp_path, consumption):
+    choice = random.Random(consumption)
+    server = Baikonur(tmp_path / "server", {"streams": {"router": {"shards": 2}}})
+    with server:
+        client = server.client()
+        worker = worker_on(tmp_path, server.endpoint, consumption=consumption)
+        archive = Folder(tmp_path / "archive")
+        with worker, Writers(3, server, f"source-{consumption}") as writers:
+            for kill in range(KILLS):
+                count = writers.count()
+                eventually(lambda: writers.count() > count + 200, "writers go on")
+                if kill == 1:
+                    split(client, "router", settled(client, "router")[0])
+                if kill == 2:
+                    merge(client, "router", *settled(client, "router")[:2])
+                time.sleep(choice.uniform(0, 1.5))
+                worker.kill()
+                worker.start()
+            writers.end()
+            assert writers.refused() == [] and writers.unknown() == set()
+            acknowledged = writers.acknowledged()
+            eventually(lambda: len(archive.lines()) >= len(acknowledged), "everything archived", 120, every=0.5)
+            assert worker.stop() == 0, worker.log_tail()
+        check_archive(archive, acknowledged.keys())
+        assert failed_records(worker.data / "failed") == []
+        consumers = client.list_stream_consumers(
+            StreamARN=client.describe_stream_summary(StreamName="router")["StreamDescriptionSummary"]["StreamARN"])
+        names = [consumer["ConsumerName"] for consumer in consumers["Consumers"]]
+        assert names == (["archive"] if consumption == "enhanced-fan-out" else [])
+        assert "enhanced fan-out is refused" not in worker.log.read_text()
+
+
+def test_records_are_forwarded_from_stream_to_stream_elsewhere(tmp_path):
+    with Baikonur(tmp_path / "server", {"streams": {"router": {"shards": 2}, "target": {}}}) as server:
+        archive = Folder(tmp_path / "archive")
+        with worker_on(tmp_path, server.endpoint, streams=("router", "target")):
+            with Writers(2, server, "forwarded") as writers:
+                eventually(lambda: writers.count() > 1000, "writers go on")
+                writers.end()
+            acknowledged = writers.acknowledged()
+            eventually(lambda: len(archive.lines()) >= len(acknowledged), "everything archived", 60, every=0.5)
+        check_archive(archive, acknowledged.keys())
+
+
+def emulator(kind, folder):
+    """A part that is optional skips its test; the one that always is installed does not."""
+    if kind is Moto:
+        return available(lambda: kind(folder).start())
+    try:
+        return kind(folder).start()
+    except PartMissing as missing:
+        pytest.skip(str(missing))
+
+
+def put_numbered(client, stream, first, count):
+    """Puts records, which have numbers of their own; gives their identifiers."""
+    identifiers = [f"e-k{number % 8:02}-{number:06}" for number in range(first, first + count)]
+    for start in range(0, count, 100):
+        records = [{"Data": line(each, 50), "PartitionKey": key_of(each)} for each in identifiers[start:start + 100]]
+        assert client.put_records(StreamName=stream, Records=records)["FailedRecordCount"] == 0
+    return set(identifiers)
+
+
+@pytest.mark.parametrize("kind, consumption", [
+    (Moto, "polling"), (Moto, "enhanced-fan-out"), (Kinesalite, "polling"), (Kinesalite, "enhanced-fan-out"),
+    (KinesisMock, "polling"), (KinesisMock, "enhanced-fan-out"),
+], ids=lambda value: value if isinstance(value, str) else value.name)
+def test_a_stream_of_an_emulator_that_is_not_ours_is_read_through_a_split_and_a_merge(tmp_path, kind, consumption):
+    with emulator(kind, tmp_path / "emulator") as server:
+        client = server.client()
+        client.create_stream(StreamName="router", ShardCount=2)
+        settled(client, "router")
+        archive = Folder(tmp_path / "archive")
+        with worker_on(tmp_path, server.endpoint, consumption=consumption) as worker:
+            put = put_numbered(client, "router", 0, 500)
+            if kind.closes_shards:
+                split(client, "router", settled(client, "router")[0])
+                settled(client, "router")
+            put |= put_numbered(client, "router", 500, 500)
+            worker.kill()
+            worker.start()
+            if kind.closes_shards:
+                merge(client, "router", *settled(client, "router")[:2])
+                settled(client, "router")
+            put |= put_numbered(client, "router", 1000, 500)
+            eventually(lambda: len(archive.lines()) >= len(put), f"all archived\n{worker.log_tail()}", 90, every=0.5)
+            assert worker.stop() == 0, worker.log_tail()
+        check_archive(archive, put)
+        refused = "enhanced fan-out is refused" in worker.log.read_text()
+        assert refused == (consumption == "enhanced-fan-out" and not kind.fans_out)
+
+
+def test_a_missing_stream_is_made_only_when_that_is_asked_for(tmp_path):
+    with Baikonur(tmp_path / "server", {}) as server:
+        worker = worker_on(tmp_path, server.endpoint)
+        with pytest.raises(AssertionError, match="create_streams = true"):
+            worker.start()
+        assert server.client().list_streams()["StreamNames"] == []
+        worker.config["kinesis"]["create_streams"] = True
+        worker.config["streams"]["router"]["retention_hours"] = 48
+        with worker:
+            made = server.client().describe_stream_summary(StreamName="router")["StreamDescriptionSummary"]
+            assert (made["OpenShardCount"], made["RetentionPeriodHours"]) == (2, 48)
+
+
+def test_no_api_is_served_where_the_streams_are_elsewhere_but_pages_are(tmp_path):
+    with Baikonur(tmp_path / "server", {"streams": {"router": {"shards": 2}}}) as server, \
+            worker_on(tmp_path, server.endpoint) as worker:
+        with pytest.raises(Exception, match="UnknownOperation"):
+            worker.client(retries={"total_max_attempts": 1}).list_streams()
+        put_numbered(server.client(), "router", 0, 100)
+        eventually(lambda: "baikonur_delivered_records_total" in worker.metrics(), "metrics tell of delivery", 30)
+        second = worker_on(tmp_path, server.endpoint)
+        with pytest.raises(AssertionError, match="another process keeps its positions"):
+            second.start()
