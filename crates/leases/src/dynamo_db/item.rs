@@ -25,7 +25,7 @@ pub(super) const RANGE_START: &str = "startingHashKey";
 pub(super) const RANGE_END: &str = "endingHashKey";
 pub(super) const CHECKPOINT_OWNER: &str = "checkpointOwner";
 /// What a row is, where one table has rows of several kinds (KCL 3.5); absent means a lease.
-const ENTITY_TYPE: &str = "entityType";
+pub(super) const ENTITY_TYPE: &str = "entityType";
 
 /// What a row is.
 #[derive(Debug)]

@@ -1,11 +1,13 @@
-//! The KCL's tables in DynamoDB, or at an endpoint that speaks its API: the leases; beside them, in
-//! version 3, who leads and who lives.
+//! The KCL's tables in DynamoDB, or at an endpoint that speaks its API: the leases; and, in version
+//! 3, who leads and who lives, in tables beside it or, since 3.5, in rows among the leases.
 
 mod expression;
 mod item;
 mod make;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +29,8 @@ const OWNER_INDEX: &str = "LeaseOwnerToLeaseKeyIndex";
 const COORDINATOR_STATE: &str = "CoordinatorState";
 /// Added to the table's name: who lives (KCL 3).
 const WORKER_METRICS: &str = "WorkerMetricStats";
+/// The kind of a worker's row among the leases.
+const METRICS_ROW: &str = "WORKER_METRIC_STATS";
 /// The rows of the coordinator.
 const LEADER: &str = "Leader";
 const MIGRATION: &str = "Migration3.0";
@@ -38,6 +42,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct DynamoDb {
     client: Client,
     table: String,
+    /// The rows of the coordinator were found among the leases.
+    is_single: Arc<AtomicBool>,
 }
 
 type Item = HashMap<String, AttributeValue>;
@@ -51,7 +57,8 @@ impl DynamoDb {
         if let Some(endpoint) = endpoint {
             config = config.endpoint_url(endpoint);
         }
-        Self { client: Client::from_conf(config.build()), table: table.to_owned() }
+        let client = Client::from_conf(config.build());
+        Self { client, table: table.to_owned(), is_single: Arc::default() }
     }
 
     fn beside(&self, table: &str) -> String {
@@ -65,7 +72,10 @@ impl DynamoDb {
         for (table, attribute) in [(own.as_str(), "key"), (self.table.as_str(), LEASE_KEY)] {
             let call = self.client.get_item().table_name(table).consistent_read(true);
             match call.key(attribute, AttributeValue::S(key.to_owned())).send().await {
-                Ok(answer) if answer.item.is_some() => return Ok(answer.item),
+                Ok(answer) if answer.item.is_some() => {
+                    self.is_single.store(table == self.table, Ordering::Relaxed);
+                    return Ok(answer.item);
+                }
                 Ok(_) => {}
                 Err(error) if is(&error, "ResourceNotFoundException") => {}
                 Err(error) => return Err(told(&error)),
@@ -201,18 +211,32 @@ impl LeaseTable for DynamoDb {
     }
 
     async fn report(&self, worker: &WorkerId, now: Timestamp) -> Result<(), TableError> {
-        let call = self.client.update_item().table_name(self.beside(WORKER_METRICS));
-        let call = call
-            .key("wid", AttributeValue::S(worker.to_string()))
-            .update_expression("SET #lut = :now")
-            .expression_attribute_names("#lut", "lut")
-            .expression_attribute_values(":now", AttributeValue::N(now.seconds().to_string()));
-        match call.send().await {
-            Ok(_) => Ok(()),
-            // Workers of this table have no leader.
-            Err(error) if is(&error, "ResourceNotFoundException") => Ok(()),
-            Err(error) => Err(told(&error)),
+        let now = AttributeValue::N(now.seconds().to_string());
+        let call = self.client.update_item().expression_attribute_values(":now", now);
+        let call = call.expression_attribute_names("#lut", "lut");
+        let worker = AttributeValue::S(worker.to_string());
+        let beside =
+            call.clone().table_name(self.beside(WORKER_METRICS)).key("wid", worker.clone());
+        match beside.update_expression("SET #lut = :now").send().await {
+            Ok(_) => return Ok(()),
+            // Workers of this table have no leader, or their rows are among the leases.
+            Err(error) if is(&error, "ResourceNotFoundException") => {}
+            Err(error) => return Err(told(&error)),
         }
+        if !self.is_single.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // `sup` 1: this worker knows that a table can have rows of several kinds.
+        let among = call
+            .table_name(&self.table)
+            .key(LEASE_KEY, worker)
+            .update_expression("SET #lut = :now, #slu = :now, #sup = :one, #type = :metrics")
+            .expression_attribute_names("#slu", "slu")
+            .expression_attribute_names("#sup", "sup")
+            .expression_attribute_names("#type", item::ENTITY_TYPE)
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":metrics", AttributeValue::S(METRICS_ROW.to_owned()));
+        among.send().await.map(drop).map_err(|error| told(&error))
     }
 }
 
