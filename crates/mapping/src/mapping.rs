@@ -198,7 +198,7 @@ impl Shards {
                 (Some(running), true) => running.stop(),
                 (Some(_), false) => {}
                 (None, true) => self.leases.give_up(&consumer, &self.address(lease.shard)).await,
-                (None, false) => self.spawn(lease).await?,
+                (None, false) => self.spawn(lease).await,
             }
         }
         Ok(())
@@ -208,12 +208,19 @@ impl Shards {
         ShardAddress { stream: self.source.clone(), shard }
     }
 
-    async fn spawn(&mut self, lease: Lease) -> Result<(), ProgressError> {
+    async fn spawn(&mut self, lease: Lease) {
         let address = self.address(lease.shard);
         let Surroundings { consumer, progress, module, .. } = &self.surroundings;
-        let state = progress.load(consumer, &address).await?;
-        if let Some(Checkpoint::Within { number, sub_sequence }) = state.checkpoint {
-            module.resume_within(&address, number, sub_sequence);
+        match progress.load(consumer, &address).await.map(|state| state.checkpoint) {
+            Ok(Some(Checkpoint::Within { number, sub_sequence })) => {
+                module.resume_within(&address, number, sub_sequence);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                // Its position says what is to be left out: not without it. Others are not kept waiting.
+                warn!(module = %consumer, shard = %address, %error, "cannot start the shard, trying again");
+                return;
+            }
         }
         info!(module = %consumer, shard = %address, "delivery starts");
         let (drain, draining) = watch::channel(false);
@@ -225,7 +232,6 @@ impl Shards {
         let task = self.tasks.spawn(driver::run(surroundings, address, lease.start));
         let running = Running { shard: lease.shard, drain, tenure: lease.tenure, task };
         self.running.insert(running.task.id(), running);
-        Ok(())
     }
 
     /// Ends deliveries of shards that nobody can say are still this worker's.
@@ -268,3 +274,6 @@ impl Shards {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

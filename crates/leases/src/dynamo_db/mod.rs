@@ -17,6 +17,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
 use baikonur_stream::{ShardId, Timestamp};
+use tracing::warn;
 
 use crate::lease::{Lease, WorkerId, Write};
 use crate::table::{Coordination, LeaderLock, LeaseTable, TableError};
@@ -120,8 +121,11 @@ impl LeaseTable for DynamoDb {
         let mut leases = Vec::new();
         while let Some(page) = pages.next().await {
             for item in page.map_err(|error| told(&error))?.items.unwrap_or_default() {
-                if let Row::Lease(lease) = item::read(&item).map_err(TableError)? {
-                    leases.push(*lease);
+                match item::read(&item) {
+                    Ok(Row::Lease(lease)) => leases.push(*lease),
+                    Ok(Row::Other) => {}
+                    // One bad row is no reason to give up the others.
+                    Err(error) => warn!(table = %self.table, %error, "a row is left alone"),
                 }
             }
         }

@@ -208,6 +208,8 @@ impl Leases for SharedLeases {
         start: StartingPosition,
     ) -> Result<Vec<Lease>, ProgressError> {
         let shared = &self.shared;
+        // Whoever asks wants shards, also after some were given up.
+        shared.stopping.store(false, Ordering::Release);
         {
             let mut known = lock(&shared.listed);
             let generation = known.as_ref().map_or(0, |known| known.generation + 1);
