@@ -3,7 +3,6 @@
 The worker is killed again and again while the stream is split and merged; the archive holds each record once.
 """
 
-import itertools
 import random
 import time
 
@@ -48,7 +47,7 @@ def check_archive(archive, expected):
     found = archived(archive)
     for name, identifiers in found.items():
         check_order_per_key(identifiers, name)
-    assert only_once(itertools.chain.from_iterable(found.values()), "the archive") == expected
+    assert only_once([one for identifiers in found.values() for one in identifiers], "the archive") == expected
 
 
 def settled(client, stream):
@@ -162,7 +161,7 @@ def test_a_missing_stream_is_made_only_when_that_is_asked_for(tmp_path):
         assert server.client().list_streams()["StreamNames"] == []
         worker.config["kinesis"]["create_streams"] = True
         worker.config["streams"]["router"]["retention_hours"] = 48
-        with worker:
+        with worker.start():
             made = server.client().describe_stream_summary(StreamName="router")["StreamDescriptionSummary"]
             assert (made["OpenShardCount"], made["RetentionPeriodHours"]) == (2, 48)
 

@@ -3,12 +3,14 @@
 //! A subscription lives five minutes and is asked for again where it ended. Where the service
 //! refuses a consumer or a subscription for good, reading goes on by polling until the process ends.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardError;
 use aws_sdk_kinesis::types::{self, SubscribeToShardEvent};
 use baikonur_stream::{
     Clock, Cursor, Read, ReadError, ReadLimits, ReadPage, Shard, ShardAddress, StartingPosition,
@@ -44,6 +46,8 @@ struct Shared {
     /// The consumer's ARN in each stream.
     arns: Mutex<HashMap<StreamName, String>>,
     places: Places<Subscription>,
+    /// Shards that were closed when they were last listed.
+    closed: std::sync::Mutex<HashSet<ShardAddress>>,
     refused: AtomicBool,
 }
 
@@ -56,6 +60,7 @@ impl FanOut {
             consumer,
             arns: Mutex::default(),
             places: Places::default(),
+            closed: std::sync::Mutex::default(),
             refused: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
@@ -94,7 +99,10 @@ impl FanOut {
         let call = self.shared.polling.client().subscribe_to_shard();
         let call = call.consumer_arn(arn).shard_id(shard.shard.to_string());
         let answer = call.starting_position(position).send().await;
-        let answer = answer.map_err(|error| trouble(shard, from, &error))?;
+        let answer = answer.map_err(|error| match foreign(&error) {
+            Some(told) => Trouble::Refused(told),
+            None => trouble(shard, from, &error),
+        })?;
         Ok(Subscription::start(shard.clone(), answer.event_stream))
     }
 
@@ -200,15 +208,49 @@ impl FanOut {
         Ok(())
     }
 
+    fn is_closed(&self, shard: &ShardAddress) -> bool {
+        let closed = self.shared.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.contains(shard)
+    }
+
+    /// Nothing more comes from a shard that is closed: it may be at its end, which not every service
+    /// tells in a subscription. Polling does.
+    async fn look_for_the_end(
+        &self,
+        place: &mut Place<Subscription>,
+        limits: ReadLimits,
+    ) -> Result<ReadPage, ReadError> {
+        let page = self.shared.polling.read(&place.cursor, limits).await?;
+        match &page.next {
+            None => self.shared.places.forget(&place.cursor.shard),
+            // Should the subscription bring these as well, they are below the cursor.
+            Some(next) => place.cursor = next.clone(),
+        }
+        Ok(page)
+    }
+
     async fn at(&self, cursor: &Cursor) -> OwnedMutexGuard<Place<Subscription>> {
         self.shared.places.at(cursor, self.now()).await
     }
 }
 
+/// Whether it was something else than the API that answered: an endpoint that has no subscriptions
+/// and fails at them. (Amazon gives a code; a proxy in between that has no answer says 502 to 504.)
+fn foreign(error: &SdkError<SubscribeToShardError>) -> Option<String> {
+    let status = error.raw_response()?.status().as_u16();
+    let foreign = error.code().is_none() && matches!(status, 404 | 405 | 500 | 501);
+    foreign.then(|| format!("HTTP {status} without an error of the API"))
+}
+
 #[async_trait]
 impl Read for FanOut {
     async fn shards(&self, stream: &StreamName) -> Result<Vec<Shard>, ReadError> {
-        self.shared.polling.shards(stream).await
+        let listed = self.shared.polling.shards(stream).await?;
+        let closed = listed.iter().filter(|shard| shard.ending_sequence_number.is_some());
+        let closed =
+            closed.map(|shard| ShardAddress { stream: stream.clone(), shard: shard.id }).collect();
+        *self.shared.closed.lock().unwrap_or_else(PoisonError::into_inner) = closed;
+        Ok(listed)
     }
 
     async fn seek(
@@ -237,6 +279,9 @@ impl Read for FanOut {
                 && let Some(next) = subscription.try_next()
             {
                 self.took(&mut place, next).await?;
+                if place.is_dry() && place.feed.is_some() && self.is_closed(&cursor.shard) {
+                    return self.look_for_the_end(&mut place, limits).await;
+                }
             }
         }
         let page = place.page(limits);

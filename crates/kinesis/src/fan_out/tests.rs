@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::scripted::{Calls, serve};
-use crate::service::{ALL, ARN, SetClock, Turns, number, page, records, refusal, shard};
+use crate::service::{ALL, ARN, SetClock, Turns, listed, number, page, records, refusal, shard};
 
 struct World {
     reader: FanOut,
@@ -45,7 +45,8 @@ impl World {
         let subscriptions = Turns::of(subscriptions);
         let (connection, calls) = serve(move |operation, _| match operation {
             "GetShardIterator" => (200, json!({"ShardIterator": "made"})),
-            "GetRecords" => page(&[1], Some("b"), 0),
+            "GetRecords" => page(&[1], None, 0),
+            "ListShards" => (200, json!({"Shards": [listed(0, None, Some(9))]})),
             "DescribeStreamSummary" => (
                 200,
                 json!({"StreamDescriptionSummary": {
@@ -160,6 +161,7 @@ async fn where_fan_out_is_refused_reading_goes_on_by_polling() {
     for refused in [
         refusal("AccessDeniedException", "not authorized to perform: kinesis:SubscribeToShard"),
         refusal("UnknownOperationException", ""),
+        (500, json!("Internal Server Error")),
     ] {
         let world = World::with([refused]).await;
         let page = world.read(world.begin().await).await.unwrap();
@@ -187,6 +189,17 @@ async fn the_end_of_a_shard_has_its_children() {
     let page = world.read(world.begin().await).await.unwrap();
     assert_eq!((counters(&page), page.next), (vec![3], None));
     assert_eq!(page.children[0].id.index(), 1);
+}
+
+#[tokio::test]
+async fn an_end_that_is_not_told_is_found_by_polling_once_the_shard_is_listed_as_closed() {
+    let nothing = event(&[], Some(number(1)), 0);
+    let world = World::with([(200, json!([event(&[1], Some(number(1)), 0), nothing]))]).await;
+    let page = world.read(world.begin().await).await.unwrap();
+    world.reader.shards(&shard().stream).await.unwrap();
+    let end = world.read(page.next.unwrap()).await.unwrap();
+    assert_eq!((counters(&end), end.next), (vec![], None), "the record is not read twice");
+    assert_eq!(world.count("GetRecords"), 1);
 }
 
 #[tokio::test]
