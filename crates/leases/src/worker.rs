@@ -53,7 +53,7 @@ pub(crate) enum Answer {
     /// It is done.
     Done,
     /// Its condition was not met, by this row.
-    Refused(Option<Lease>),
+    Refused(Option<Box<Lease>>),
     /// Nobody knows: it may be done, or be done later.
     Unknown,
 }
@@ -229,7 +229,7 @@ impl Worker {
                 held.tenure.extend(proved);
                 Outcome::Done
             }
-            (_, Answer::Refused(row)) => self.refused(shard, row),
+            (_, Answer::Refused(row)) => self.refused(shard, row.map(|row| *row)),
         }
     }
 

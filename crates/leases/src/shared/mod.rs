@@ -137,7 +137,7 @@ impl Shared {
             let answer = match self.in_time(self.table.write(shard, &write)).await {
                 Some(true) => Answer::Done,
                 Some(false) => match self.in_time(self.table.get(shard)).await {
-                    Some(row) => Answer::Refused(row),
+                    Some(row) => Answer::Refused(row.map(Box::new)),
                     None => Answer::Unknown,
                 },
                 None => Answer::Unknown,

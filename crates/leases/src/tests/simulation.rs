@@ -294,7 +294,7 @@ impl World {
         let mut row = self.table.get(&shard).cloned();
         let before = row.clone().expect("leases are not deleted here");
         if write.apply(&mut row).is_err() {
-            return Answer::Refused(row);
+            return Answer::Refused(row.map(Box::new));
         }
         let after = row.expect("leases are not deleted here");
         if matches!(write, Write::Checkpoint { .. }) {

@@ -50,7 +50,7 @@ impl World {
     fn answer(&mut self, write: &Write) -> Answer {
         match write.apply(&mut self.row) {
             Ok(()) => Answer::Done,
-            Err(_) => Answer::Refused(self.row.clone()),
+            Err(_) => Answer::Refused(self.row.clone().map(Box::new)),
         }
     }
 

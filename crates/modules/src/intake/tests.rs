@@ -191,8 +191,9 @@ fn aggregated(user_records: &[&[u8]]) -> Vec<u8> {
 
 #[test]
 fn what_another_worker_has_done_of_a_record_is_left_out() {
-    let events = [br#"{"log_type":"a"}"#, br#"{"log_type":"b"}"#, br#"{"log_type":"c"}"#];
-    let events = events.map(|event| &event[..]);
+    let event = |kind: &str| format!(r#"{{"log_type":"{kind}","log_id":"1","time":"2015-05-17"}}"#);
+    let events = ["a", "b", "c"].map(event);
+    let events = events.each_ref().map(|event| event.as_bytes());
     let record = aggregated(&events);
     let batch = batch(&[&record, events[0], b"x"]);
     let number = |place: usize| batch.records[place].sequence_number;
