@@ -91,7 +91,7 @@ struct SnsTopics(Topics);
 #[async_trait]
 impl Notify for SnsTopics {
     async fn notify(&self, topic: &str, subject: &str, message: &str) -> Result<(), String> {
-        self.0.publish(topic, subject, message).await
+        self.0.publish(topic, Some(subject), message).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! A client of the Kinesis API (JSON 1.1), for `put` and `tail`.
+//! A client of the Kinesis API (JSON 1.1), for `put`, `tail` and `redrive`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -147,6 +147,28 @@ impl CallError {
         }
     }
 
+    /// Whether the call may have been carried out all the same.
+    pub(crate) fn may_be_done(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Strange { .. } => true,
+            Self::Refused { code, .. } => matches!(
+                code.as_str(),
+                "InternalFailure" | "ServiceUnavailable" | "RequestTimeoutException"
+            ),
+            Self::NotThere { .. }
+            | Self::Untrusted { .. }
+            | Self::Unsignable { .. }
+            | Self::Unsigned { .. } => false,
+        }
+    }
+
+    /// Whether it is about what was sent, and not about who asks or whom.
+    pub(crate) fn is_about_the_records(&self) -> bool {
+        let of_records =
+            ["ValidationException", "InvalidArgumentException", "SerializationException"];
+        of_records.iter().any(|exception| self.is(exception))
+    }
+
     /// Whether it is the exception of this name.
     pub(crate) fn is(&self, exception: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == exception)
@@ -220,8 +242,7 @@ impl Client {
             .map_err(unreachable)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
-        let strange =
-            |what: String| CallError::Strange { operation, endpoint: self.endpoint.clone(), what };
+        let strange = |what: String| self.strange(operation, what);
         if status.is_success() {
             let body = if body.is_empty() { b"null" } else { &*body };
             return serde_json::from_slice(body).map_err(|error| strange(error.to_string()));
@@ -236,6 +257,11 @@ impl Client {
             return Err(CallError::Unsigned { operation, endpoint: self.endpoint.clone() });
         }
         Err(CallError::Refused { operation, code, message: exception.message })
+    }
+
+    /// An answer to `operation` that makes no sense.
+    pub(crate) fn strange(&self, operation: &'static str, what: String) -> CallError {
+        CallError::Strange { operation, endpoint: self.endpoint.clone(), what }
     }
 
     fn headers(

@@ -4,8 +4,10 @@ mod autoscale;
 mod client;
 mod commands;
 mod config;
+mod control;
 mod observe;
 mod pipeline;
+mod put_records;
 mod signing;
 
 use std::process::ExitCode;

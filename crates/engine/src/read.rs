@@ -151,7 +151,8 @@ impl Reader<'_> {
                 if page.records.is_empty() {
                     let resume =
                         self.cursor(cursor, place.last_counter().saturating_add(1), place.arrival);
-                    return Err(ReadError::Damaged { what, resume: Some(resume) });
+                    let arrival = place.arrival;
+                    return Err(ReadError::Damaged { what, arrival, resume: Some(resume) });
                 }
             }
             Err(Stop::Failed(error)) if page.records.is_empty() => {

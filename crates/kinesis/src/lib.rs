@@ -1,6 +1,6 @@
 //! Amazon Kinesis, or any endpoint that speaks its API, behind the contracts `Administer`, `Read`
 //! (by polling and by enhanced fan-out) and `Write`, with positions in a local folder; and what
-//! stands beside it on Amazon: sums in CloudWatch, topics in SNS.
+//! stands beside it on Amazon: sums in CloudWatch, topics in SNS, queues in SQS.
 
 mod administer;
 mod change;
@@ -14,6 +14,7 @@ mod folder_progress;
 mod pause;
 mod place;
 mod polling;
+mod queues;
 mod records;
 mod refusal;
 #[cfg(test)]
@@ -31,5 +32,6 @@ pub use connect::{Connection, NoCertificates};
 pub use fan_out::FanOut;
 pub use folder_progress::{FolderError, FolderProgress};
 pub use polling::Polling;
+pub use queues::Queues;
 pub use topics::Topics;
 pub use write::Producer;

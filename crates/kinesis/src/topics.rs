@@ -17,12 +17,18 @@ impl Topics {
         Self { client: Client::new(&connection.sdk) }
     }
 
-    /// Sends a message to the topic with this ARN.
+    /// Sends a message to the topic with this ARN; `subject` is what those see who get it as an e-mail.
     ///
     /// # Errors
     /// What the service says.
-    pub async fn publish(&self, topic: &str, subject: &str, message: &str) -> Result<(), String> {
-        let call = self.client.publish().topic_arn(topic).subject(subject).message(message);
+    pub async fn publish(
+        &self,
+        topic: &str,
+        subject: Option<&str>,
+        message: &str,
+    ) -> Result<(), String> {
+        let call = self.client.publish().topic_arn(topic).message(message);
+        let call = call.set_subject(subject.map(str::to_owned));
         call.send().await.map(drop).map_err(|error| DisplayErrorContext(error).to_string())
     }
 }

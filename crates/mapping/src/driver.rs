@@ -4,16 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_stream::{
-    Batch, Clock, ConsumerName, Deliver, Delivery, FailedBatch, FailedStore, Module, Outcome,
-    Progress, Read, ReadError, ReadPage, Record, ShardAddress, StartingPosition, Tenure,
+    Batch, Checkpoint, Clock, ConsumerName, Deliver, Delivery, FailedBatch, FailedStore, Module,
+    Progress, Read, ReadError, ReadPage, ShardAddress, StartingPosition, Tenure, Timestamp,
 };
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::backoff::Backoff;
+use crate::budget::{MappingBudget, Share};
+use crate::lanes::{self, Seat};
 use crate::machine::{Action, Event, Finish, Now, ShardMachine};
+use crate::meters::Meters;
 use crate::settings::Settings;
+use crate::status::{Board, LastError, ShardState};
+
+/// A shard as its delivery sees it.
+pub(crate) struct Seen {
+    pub(crate) state: ShardState,
+    /// As it is stored.
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) millis_behind_latest: Option<u64>,
+    /// When the oldest record arrived that the checkpoint has not passed.
+    pub(crate) oldest_arrival: Option<Timestamp>,
+}
 
 /// How often a delivery without proof of ownership looks for it.
 const PROOF_WAIT: Duration = Duration::from_millis(50);
@@ -27,11 +40,15 @@ pub(crate) struct Surroundings {
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) module: Arc<dyn Module>,
     pub(crate) failed_store: Arc<dyn FailedStore>,
+    pub(crate) memory: Arc<MappingBudget>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) board: Board,
     pub(crate) drain: watch::Receiver<bool>,
     /// How long the shard is this worker's own.
     pub(crate) tenure: Tenure,
     pub(crate) seed: u64,
+    /// The lane that is delivered; none for a whole shard.
+    pub(crate) lane: Option<Arc<Seat>>,
 }
 
 /// Delivers one shard until it ends, vanishes, or the mapping is drained.
@@ -40,7 +57,28 @@ pub(crate) async fn run(
     shard: ShardAddress,
     start: StartingPosition,
 ) -> Finish {
-    let seed = surroundings.seed ^ u64::from(shard.shard.index());
+    let meters = Meters::new(&surroundings.consumer, &shard);
+    let (board, shard_id) = (surroundings.board.clone(), shard.shard);
+    let finish = if surroundings.settings.parallelization_factor > 1 {
+        lanes::run(&surroundings, &shard, start).await
+    } else {
+        deliver(surroundings, shard, start).await
+    };
+    meters.iterator_age.set(0.0);
+    board.note(shard_id, |status| {
+        (status.state, status.iterator_age) = (ShardState::at_the_end(finish), Duration::ZERO);
+    });
+    finish
+}
+
+/// Delivers one shard, or one lane of it.
+pub(crate) async fn deliver(
+    surroundings: Surroundings,
+    shard: ShardAddress,
+    start: StartingPosition,
+) -> Finish {
+    let lane = surroundings.lane.as_ref().map_or(0, |seat| seat.lane().index() as u64);
+    let seed = surroundings.seed ^ u64::from(shard.shard.index()) ^ lane << 32;
     let Some(deliver) = open(&surroundings, &shard, seed).await else {
         return Finish::Drained;
     };
@@ -52,7 +90,8 @@ pub(crate) async fn run(
         seed,
     );
     let meters = Meters::new(&surroundings.consumer, &shard);
-    Driver { surroundings, shard, deliver, machine, meters }.run().await
+    let share = surroundings.lane.is_none().then(|| surroundings.memory.share());
+    Driver { surroundings, shard, deliver, machine, meters, share }.run().await
 }
 
 /// Opens the module, as often as it takes; none when drained meanwhile.
@@ -65,12 +104,17 @@ async fn open(
     let mut backoff = Backoff::new(settings.retry_initial, settings.retry_maximum, seed);
     let mut drain = surroundings.drain.clone();
     loop {
-        match surroundings.module.open(shard).await {
+        let opened = match &surroundings.lane {
+            None => surroundings.module.open(shard).await,
+            Some(seat) => surroundings.module.open_lane(shard, seat.lane()).await,
+        };
+        match opened {
             Ok(deliver) => return Some(deliver),
             Err(error) => {
                 let pause = backoff.next();
                 warn!(module = %surroundings.consumer, %shard, ?pause, %error, "cannot start delivery, trying again");
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause) => {}
                     () = draining(&mut drain) => return None,
                 }
@@ -85,6 +129,8 @@ struct Driver {
     deliver: Box<dyn Deliver>,
     machine: ShardMachine,
     meters: Meters,
+    /// Of memory; none for a lane, whose records are counted where they are dealt.
+    share: Option<Share>,
 }
 
 impl Driver {
@@ -93,7 +139,7 @@ impl Driver {
         loop {
             let event = match action {
                 Action::Finish(finish) => {
-                    self.meters.iterator_age.set(0.0);
+                    self.tell(ShardState::at_the_end(finish), None);
                     info!(module = %self.surroundings.consumer, shard = %self.shard, ?finish, "delivery ended");
                     return finish;
                 }
@@ -101,19 +147,59 @@ impl Driver {
             };
             let now = self.now();
             action = self.machine.step(now, event);
-            let age = self.machine.oldest_arrival().map(|arrival| now.wall.since(arrival));
-            self.meters.iterator_age.set(age.unwrap_or_default().as_secs_f64());
+            if let Some(share) = &mut self.share {
+                share.set(self.machine.bytes());
+            }
+            let state = match &action {
+                Action::Wait(..) => ShardState::AtTip,
+                Action::Sleep(_) => ShardState::Retrying,
+                _ => ShardState::Delivering,
+            };
+            let mut last_error = None;
             if let Some((retries, reason)) = self.machine.take_retries() {
                 self.meters.retries.increment(retries);
                 warn!(module = %self.surroundings.consumer, shard = %self.shard, %reason, "will try again");
+                last_error = Some((retries, LastError { at: now.wall, reason }));
             }
+            self.tell(state, last_error);
         }
+    }
+
+    fn tell(&self, state: ShardState, failed: Option<(u64, LastError)>) {
+        let own = Seen {
+            state,
+            checkpoint: self.machine.checkpoint(),
+            millis_behind_latest: self.machine.millis_behind_latest(),
+            oldest_arrival: self.machine.oldest_arrival(),
+        };
+        let seen = match &self.surroundings.lane {
+            None => own,
+            Some(seat) => seat.seen(state),
+        };
+        let now = self.surroundings.clock.now();
+        let age = seen.oldest_arrival.map(|arrival| now.since(arrival)).unwrap_or_default();
+        self.meters.iterator_age.set(age.as_secs_f64());
+        self.surroundings.board.note(self.shard.shard, |status| {
+            status.state = seen.state;
+            status.checkpoint = seen.checkpoint;
+            status.millis_behind_latest = seen.millis_behind_latest;
+            status.iterator_age = age;
+            if let Some((retries, error)) = failed {
+                status.retries += retries;
+                status.last_error = Some(error);
+            }
+        });
     }
 
     fn now(&self) -> Now {
         Now {
             monotonic: self.surroundings.clock.monotonic(),
             wall: self.surroundings.clock.now(),
+            room: match (&self.share, &self.surroundings.lane) {
+                (Some(share), _) => share.left(),
+                (None, Some(seat)) => seat.room(),
+                (None, None) => usize::MAX,
+            },
             draining: *self.surroundings.drain.borrow(),
         }
     }
@@ -127,14 +213,26 @@ impl Driver {
         match action {
             Action::Load => Event::Loaded(progress.load(consumer, &self.shard).await),
             Action::Seek(position) => Event::Sought(read.seek(&self.shard, position).await),
-            Action::Read(cursor, limits) => {
+            Action::Read(cursor, mut limits) => {
+                if let Some(share) = &mut self.share {
+                    // The one record that a read gives at least may go beyond the budget: else a
+                    // shard that finds it used up would wait for good.
+                    share.set(self.machine.bytes());
+                    limits.bytes = share.reserve(limits.bytes).max(1);
+                }
                 let result = read.read(&cursor, limits).await;
+                if let Some(share) = &mut self.share {
+                    // What was reserved and not needed is room again, for this shard too.
+                    let page = result.as_ref().map_or(0, ReadPage::size);
+                    share.set(self.machine.bytes() + page);
+                }
                 self.saw(&result);
                 Event::Read(result)
             }
             Action::Wait(cursor, at_most) => {
                 let mut drain = self.surroundings.drain.clone();
                 tokio::select! {
+                    biased;
                     () = read.wait(&cursor, at_most) => {}
                     () = draining(&mut drain) => {}
                 }
@@ -159,7 +257,7 @@ impl Driver {
             Action::Keep(batch) => {
                 let kept = failed_store.keep(&batch).await;
                 if kept.is_ok() {
-                    self.count_kept(&batch);
+                    self.tell_kept(&batch);
                 }
                 Event::Kept(kept)
             }
@@ -175,36 +273,27 @@ impl Driver {
         let started = clock.monotonic();
         let delivery = self.deliver.deliver(batch).await;
         self.meters.took(&**clock, started);
-        let taken = match &delivery.outcome {
-            Outcome::Failed { from, .. } => {
-                batch.records.partition_point(|record| record.sequence_number < *from)
-            }
-            _ => batch.records.len(),
-        };
-        self.meters.records.increment(taken as u64);
-        let bytes: usize = batch.records[..taken].iter().map(Record::size).sum();
-        self.meters.bytes.increment(bytes as u64);
+        self.meters.answered(batch, &delivery.outcome);
         delivery
     }
 
     fn saw(&self, result: &Result<ReadPage, ReadError>) {
-        if let Err(ReadError::Damaged { what, .. }) = result {
-            error!(module = %self.surroundings.consumer, shard = %self.shard, %what,
-                "stored records are damaged; going on behind them, a mark is in the failed store");
+        match result {
+            // What a lane gets was counted when the shard was read.
+            Ok(page) if self.share.is_some() => {
+                self.meters.polled.increment(page.records.len() as u64);
+            }
+            Err(ReadError::Damaged { what, .. }) => {
+                error!(module = %self.surroundings.consumer, shard = %self.shard, %what,
+                    "stored records are damaged; going on behind them, a mark is in the failed store");
+            }
+            Ok(_) | Err(_) => {}
         }
     }
 
-    fn count_kept(&self, batch: &FailedBatch) {
+    fn tell_kept(&self, batch: &FailedBatch) {
+        self.meters.kept(batch);
         let consumer = &self.surroundings.consumer;
-        for record in &batch.records {
-            let labels = [
-                ("module", consumer.to_string()),
-                ("stream", self.shard.stream.to_string()),
-                ("shard", self.shard.shard.to_string()),
-                ("reason", record.reason.clone()),
-            ];
-            counter!("baikonur_failed_records_total", &labels).increment(1);
-        }
         let first = &batch.records[0];
         warn!(module = %consumer, shard = %self.shard, records = batch.records.len(),
             reason = %first.reason, detail = %first.detail, sequence_number = %first.sequence_number,
@@ -232,36 +321,8 @@ async fn sleep(drain: &watch::Receiver<bool>, pause: Duration) {
         return tokio::time::sleep(pause).await;
     }
     tokio::select! {
+        biased;
         () = tokio::time::sleep(pause) => {}
         () = draining(&mut drain) => {}
-    }
-}
-
-struct Meters {
-    records: Counter,
-    bytes: Counter,
-    retries: Counter,
-    iterator_age: Gauge,
-    batch: Histogram,
-}
-
-impl Meters {
-    fn new(consumer: &ConsumerName, shard: &ShardAddress) -> Self {
-        let labels = [
-            ("module", consumer.to_string()),
-            ("stream", shard.stream.to_string()),
-            ("shard", shard.shard.to_string()),
-        ];
-        Self {
-            records: counter!("baikonur_delivered_records_total", &labels),
-            bytes: counter!("baikonur_delivered_bytes_total", &labels),
-            retries: counter!("baikonur_retries_total", &labels),
-            iterator_age: gauge!("baikonur_iterator_age_seconds", &labels),
-            batch: histogram!("baikonur_batch_seconds", "module" => consumer.to_string()),
-        }
-    }
-
-    fn took(&self, clock: &dyn Clock, started: Duration) {
-        self.batch.record(clock.monotonic().saturating_sub(started).as_secs_f64());
     }
 }

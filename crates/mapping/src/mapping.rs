@@ -16,10 +16,12 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tracing::{error, info, warn};
 
+use crate::budget::MemoryBudget;
 use crate::driver::{self, Surroundings};
 use crate::machine::Finish;
 use crate::settings::Settings;
 use crate::sole::SoleWorker;
+use crate::status::{Board, ShardState};
 
 /// Shards are listed again this often, and at once when one ends.
 const DISCOVERY: Duration = Duration::from_secs(5);
@@ -48,14 +50,19 @@ pub struct Mapping {
     pub module: Arc<dyn Module>,
     /// Where records go that cannot be delivered.
     pub failed_store: Arc<dyn FailedStore>,
+    /// Shared with the other mappings of the process.
+    pub memory: Arc<MemoryBudget>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Where it tells what it does.
+    pub board: Board,
     /// Of the jitter between retries.
     pub seed: u64,
 }
 
 /// Registers help texts of this room's metrics with the recorder in place.
 pub fn describe_metrics() {
+    crate::meters::describe();
     describe_counter!(
         "baikonur_delivered_records_total",
         "Records handed over to the module and taken by it"
@@ -92,15 +99,18 @@ impl Mapping {
         let mut shards = Shards {
             surroundings: Surroundings {
                 consumer: self.consumer,
+                memory: self.memory.mapping(self.settings.in_flight_bytes),
                 settings: self.settings,
                 read: self.read,
                 progress: self.progress,
                 module: self.module,
                 failed_store: self.failed_store,
                 clock: self.clock,
+                board: self.board,
                 drain: drain.clone(),
                 tenure: Tenure::endless(),
                 seed: self.seed,
+                lane: None,
             },
             source: self.source,
             leases: Arc::clone(&leases),
@@ -111,27 +121,30 @@ impl Mapping {
         while !*drain.borrow() {
             shards.follow().await;
             tokio::select! {
-                Some(result) = shards.tasks.join_next_with_id() => {
-                    if shards.stopped(result).await == Next::Pause {
-                        tokio::select! {
-                            () = tokio::time::sleep(RESTART) => {}
-                            () = driver::draining(&mut drain) => {}
-                        }
-                    }
-                }
-                () = leases.changed() => {}
-                () = tokio::time::sleep(DISCOVERY) => {}
-                () = driver::draining(&mut drain) => {}
-            }
+            biased;
+                           Some(result) = shards.tasks.join_next_with_id() => {
+                               if shards.stopped(result).await == Next::Pause {
+                                   tokio::select! {
+            biased;
+                                       () = tokio::time::sleep(RESTART) => {}
+                                       () = driver::draining(&mut drain) => {}
+                                   }
+                               }
+                           }
+                           () = leases.changed() => {}
+                           () = tokio::time::sleep(DISCOVERY) => {}
+                           () = driver::draining(&mut drain) => {}
+                       }
         }
         shards.running.values().for_each(Running::stop);
         while !shards.running.is_empty() {
             tokio::select! {
-                Some(result) = shards.tasks.join_next_with_id() => {
-                    shards.stopped(result).await;
-                }
-                () = tokio::time::sleep(LOST_CHECK) => shards.end_what_is_lost(),
-            }
+            biased;
+                           Some(result) = shards.tasks.join_next_with_id() => {
+                               shards.stopped(result).await;
+                           }
+                           () = tokio::time::sleep(LOST_CHECK) => shards.end_what_is_lost(),
+                       }
         }
     }
 }
@@ -188,6 +201,7 @@ impl Shards {
         let consumer = self.surroundings.consumer.clone();
         let start = self.surroundings.settings.starting_position.into();
         let own = self.leases.own(&consumer, &self.source, listed, start).await?;
+        self.tell_what_is_over(listed, &own).await;
         let kept: HashSet<ShardId> = own.iter().map(|lease| lease.shard).collect();
         for running in self.running.values().filter(|running| !kept.contains(&running.shard)) {
             running.task.abort();
@@ -202,6 +216,26 @@ impl Shards {
             }
         }
         Ok(())
+    }
+
+    /// Shows which shards have ended, also before this run.
+    async fn tell_what_is_over(&self, listed: &[Shard], own: &[Lease]) {
+        let Surroundings { board, progress, consumer, .. } = &self.surroundings;
+        board.keep(|shard| listed.iter().any(|listed| listed.id == shard));
+        for shard in listed.iter().map(|shard| shard.id) {
+            let is_busy = own.iter().any(|lease| lease.shard == shard)
+                || self.running.values().any(|running| running.shard == shard);
+            if is_busy || board.is_ended(shard) {
+                continue;
+            }
+            // Shards of others have no progress here.
+            let state = progress.load(consumer, &self.address(shard)).await.unwrap_or_default();
+            if state.checkpoint == Some(Checkpoint::ShardEnd) {
+                board.note(shard, |status| {
+                    (status.state, status.checkpoint) = (ShardState::Ended, state.checkpoint);
+                });
+            }
+        }
     }
 
     fn address(&self, shard: ShardId) -> ShardAddress {
@@ -249,6 +283,10 @@ impl Shards {
             Ok((id, finish)) => (id, finish),
             Err(error) => {
                 let shard = self.running.remove(&error.id()).map(|running| running.shard);
+                shard.inspect(|shard| {
+                    let stopped = ShardState::Stopped;
+                    self.surroundings.board.note(*shard, |status| status.state = stopped);
+                });
                 if error.is_cancelled() {
                     warn!(module = %consumer, ?shard, "the lease is lost: delivery was stopped, what was held is another worker's");
                     return Next::AtOnce;

@@ -1,10 +1,10 @@
 //! The only worker of a stream: every shard is its own, in the order of the stream's history.
 //!
-//! What it has to get right is the start. A consumer that begins at LATEST or at a moment gets a
-//! checkpoint stored for each shard of its first list, and then a note that it has begun. Until the
-//! note is there nothing is delivered; from then on a shard without a checkpoint is a child of one
-//! that was read, whether or not that one is still listed, and is delivered from its first record
-//! on. A crash amid the first start is followed by another first start of what is missing.
+//! What it has to get right is the start at LATEST. A consumer that begins there gets a checkpoint
+//! stored for each shard of its first list, and then a note that it has begun. Until the note is
+//! there nothing is delivered; from then on a shard without a checkpoint is a child of one that was
+//! read, whether or not that one is still listed, and is delivered from its first record on. A crash
+//! amid the first start is followed by another first start of what is missing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl SoleWorker {
         start: StartingPosition,
         checkpoints: &mut Checkpoints,
     ) -> Result<(), ProgressError> {
-        if start != StartingPosition::TrimHorizon {
+        if start == StartingPosition::Latest {
             // Those that go on from one with a checkpoint came later; parents have lower ids.
             let mut later: HashSet<ShardId> = checkpoints.keys().copied().collect();
             let mut fresh = Vec::new();
@@ -49,7 +49,7 @@ impl SoleWorker {
             fresh.sort_by_key(|shard| shard.ending_sequence_number.is_some());
             for shard in fresh {
                 let address = ShardAddress { stream: stream.clone(), shard: shard.id };
-                let checkpoint = self.first_checkpoint(&address, shard, start).await?;
+                let checkpoint = self.latest(&address, shard).await?;
                 let state = ShardProgress { checkpoint: Some(checkpoint), intent: None };
                 self.progress.store(consumer, &address, &state).await?;
                 checkpoints.insert(shard.id, checkpoint);
@@ -58,17 +58,16 @@ impl SoleWorker {
         self.progress.begin(consumer, stream).await
     }
 
-    async fn first_checkpoint(
+    async fn latest(
         &self,
         address: &ShardAddress,
         shard: &Shard,
-        start: StartingPosition,
     ) -> Result<Checkpoint, ProgressError> {
-        if start == StartingPosition::Latest && shard.ending_sequence_number.is_some() {
+        if shard.ending_sequence_number.is_some() {
             // Nothing that a consumer starting at LATEST wants can be in a closed shard.
             return Ok(Checkpoint::ShardEnd);
         }
-        match self.read.seek(address, start).await {
+        match self.read.seek(address, StartingPosition::Latest).await {
             Ok(cursor) => {
                 let since = cursor.since.map(Checkpoint::AtTimestamp);
                 Ok(since.unwrap_or(Checkpoint::At(cursor.from)))
@@ -106,9 +105,14 @@ impl Leases for SoleWorker {
             let parents = [shard.parent, shard.adjacent_parent];
             !is_done(&shard.id) && parents.iter().flatten().all(is_done)
         });
+        let start = match start {
+            StartingPosition::Latest => StartingPosition::TrimHorizon,
+            // Also of children: what is older than a moment is wanted in no shard.
+            start => start,
+        };
         let lease = |shard: &Shard| Lease {
             shard: shard.id,
-            start: StartingPosition::TrimHorizon,
+            start,
             leaving: false,
             tenure: Tenure::endless(),
         };

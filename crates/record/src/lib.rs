@@ -15,7 +15,7 @@ mod log_type;
 mod payload;
 mod protobuf;
 mod rejection;
-mod scan;
+pub mod scan;
 mod schema;
 mod segment;
 mod timestamp;

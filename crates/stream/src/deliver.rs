@@ -15,9 +15,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Record, SequenceNumber, ShardAddress, Timestamp};
+use crate::{Lane, Record, SequenceNumber, ShardAddress, Timestamp};
 
-/// Consecutive records of one shard.
+/// Consecutive records of one shard, or of one lane of it.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// The shard that they are from.
@@ -37,6 +37,12 @@ impl Batch {
     /// The number of the last record.
     pub fn last(&self) -> SequenceNumber {
         self.records.last().expect("a batch has at least one record").sequence_number
+    }
+
+    /// How many records come before the one numbered `from`; none when there is no such record, as
+    /// with an item identifier that AWS Lambda does not find in its batch.
+    pub fn records_before(&self, from: SequenceNumber) -> usize {
+        self.records.binary_search_by_key(&from, |record| record.sequence_number).unwrap_or(0)
     }
 }
 
@@ -85,7 +91,8 @@ pub enum Outcome {
     Delivered,
     /// It was taken, but is at its destination only after `close`: the checkpoint stays.
     Held(Close),
-    /// The record numbered `from` and all after it were not delivered; all before it were.
+    /// The record numbered `from` and all after it were not delivered; all before it were. A number
+    /// that no record of the batch has means that none was.
     Failed {
         /// The first record to hand over again.
         from: SequenceNumber,
@@ -120,7 +127,7 @@ pub enum Cause {
 #[error("{0}")]
 pub struct OpenError(pub String);
 
-/// What is done with records: opened once per shard.
+/// What is done with records: opened once per shard, or once per lane of a shard.
 #[async_trait]
 pub trait Module: Send + Sync + 'static {
     /// Starts delivery of one shard. `Deliver` gets batches from the checkpoint on.
@@ -130,6 +137,22 @@ pub trait Module: Send + Sync + 'static {
     /// another worker and are to be left out; told before the shard is opened. A module that does
     /// not look into aggregates delivers the whole record again.
     fn resume_within(&self, _shard: &ShardAddress, _number: SequenceNumber, _sub_sequence: u64) {}
+
+    /// Starts delivery of one of several lanes of a shard (`ParallelizationFactor` above 1). The
+    /// checkpoint follows the slowest lane, so that after a stop records may come again that the
+    /// lane took already, also through another lane if their number was changed.
+    ///
+    /// # Errors
+    /// Modules that hold have no lanes: what they announce is a range of the whole shard.
+    async fn open_lane(
+        &self,
+        shard: &ShardAddress,
+        lane: Lane,
+    ) -> Result<Box<dyn Deliver>, OpenError> {
+        Err(OpenError(format!(
+            "the module takes {shard} as a whole and not lane {lane}: parallelization_factor must be 1"
+        )))
+    }
 }
 
 /// The delivery of one shard.

@@ -35,6 +35,30 @@ pub struct FailedRecord {
     pub detail: String,
     /// The bytes as they came.
     pub data: Bytes,
+    /// Set when the mapping gave up the whole batch that the record was in.
+    pub given_up: Option<GivenUp>,
+}
+
+/// A batch that the mapping gave up, as on-failure destinations tell of it. Records that are kept with equal ones were
+/// in one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Why.
+    pub condition: GiveUpCondition,
+    /// The first record of the batch.
+    pub first: SequenceNumber,
+    /// How often the batch was handed over, at least once: Lambda's `approximateInvokeCount`, which counts a batch that
+    /// expired before its first attempt as well.
+    pub invoke_count: u32,
+}
+
+/// Why a batch was given up: Lambda's `condition`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GiveUpCondition {
+    /// It failed as often as `MaximumRetryAttempts` allows.
+    RetryAttemptsExhausted,
+    /// Its records became older than `MaximumRecordAgeInSeconds`.
+    RecordAgeExceeded,
 }
 
 /// The failed store could not take a batch; the mapping tries again until it can.

@@ -9,6 +9,7 @@ mod clock;
 mod deliver;
 mod hash_key;
 mod keep;
+mod lane;
 mod lease;
 mod names;
 mod progress;
@@ -28,7 +29,8 @@ pub use deliver::{
     Batch, Cause, Close, Deliver, Delivery, Module, OpenError, Outcome, RejectedRecord,
 };
 pub use hash_key::{HashKey, HashKeyRange, InvalidHashKey};
-pub use keep::{FailedBatch, FailedRecord, FailedStore, KeepError};
+pub use keep::{FailedBatch, FailedRecord, FailedStore, GiveUpCondition, GivenUp, KeepError};
+pub use lane::Lane;
 pub use lease::{Lease, Leases, Tenure};
 pub use names::{
     ConsumerName, InvalidStreamName, ShardId, StreamName, StreamOwner, UnknownShardId,

@@ -70,6 +70,13 @@ pub struct ReadPage {
     pub children: Vec<ChildShard>,
 }
 
+impl ReadPage {
+    /// Bytes of its records that count against limits.
+    pub fn size(&self) -> usize {
+        self.records.iter().map(Record::size).sum()
+    }
+}
+
 /// Why nothing could be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
@@ -100,6 +107,8 @@ pub enum ReadError {
     Damaged {
         /// File, offset and finding.
         what: String,
+        /// When the records behind the damage began to arrive, as far as that is known.
+        arrival: Timestamp,
         /// The first place behind the damage, if one is known.
         resume: Option<Cursor>,
     },

@@ -1,6 +1,6 @@
 //! A stored record and its partition key.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::{HashKey, SequenceNumber, Timestamp};
 
@@ -75,5 +75,16 @@ impl Record {
     /// Bytes that count against limits: payload and partition key.
     pub fn size(&self) -> usize {
         self.data.len() + self.partition_key.bytes().len()
+    }
+
+    /// The same record with bytes of its own. For whoever keeps a few records of many for longer:
+    /// shared bytes keep all that was read together with them in memory.
+    pub fn detached(&self) -> Self {
+        let mut bytes = BytesMut::with_capacity(self.size());
+        bytes.extend_from_slice(self.partition_key.bytes());
+        bytes.extend_from_slice(&self.data);
+        let mut data = bytes.freeze();
+        let partition_key = PartitionKey(data.split_to(self.partition_key.bytes().len()));
+        Self { partition_key, data, ..self.clone() }
     }
 }

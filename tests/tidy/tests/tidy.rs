@@ -157,3 +157,26 @@ fn ci_runs_the_command_that_the_readme_gives() {
     assert!(readme.contains("\ntests/run.sh\n"), "the README's test command is tests/run.sh");
     assert!(ci.trim_end().ends_with("\ntests/run.sh"), "and CI ends with it");
 }
+
+/// The semantics table names the test that shows each line.
+#[test]
+fn every_test_that_the_semantics_table_names_exists() {
+    let table = fs::read_to_string(root().join("docs/event-source-mapping.md")).unwrap();
+    let sources: String =
+        sources("crates", ".rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let names: BTreeSet<&str> = table
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|word| word.rsplit(" › ").next().unwrap_or(word))
+        // The names of tests are sentences; those of parameters are shorter.
+        .filter(|word| word.matches('_').count() > 5)
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    let gone: Vec<_> =
+        names.into_iter().filter(|name| !sources.contains(&format!("fn {name}()"))).collect();
+    assert!(
+        gone.is_empty(),
+        "docs/event-source-mapping.md names tests that do not exist: {gone:#?}"
+    );
+}

@@ -248,7 +248,7 @@ impl Home {
 
 #[cfg(test)]
 mod tests {
-    use baikonur_stream::{Cursor, SequenceNumber};
+    use baikonur_stream::{Cursor, SequenceNumber, Timestamp};
 
     use super::*;
 
@@ -277,7 +277,8 @@ mod tests {
         let shard = ShardAddress { stream: StreamName::new("s").unwrap(), shard: ShardId::new(0) };
         let from = SequenceNumber::new(1_600_000_000, 0, 7, 1_600_000_000);
         let resume = Some(Cursor { shard: shard.clone(), from, since: None });
-        let error = ReadError::Damaged { what: "segment 3".into(), resume };
+        let arrival = Timestamp::default();
+        let error = ReadError::Damaged { what: "segment 3".into(), arrival, resume };
         let failure = home().read_failure(&shard, &error);
         assert_eq!(failure.code, ErrorCode::InternalFailure);
         let message = failure.message.unwrap();

@@ -83,6 +83,10 @@ pub(super) fn describe(config: &Config) -> String {
             let disabled = if module.enabled { "" } else { " (disabled)" };
             let (name, kind, to) = (&module.name, module.kind.name(), module.kind.destination());
             text.push_str(&format!("  └─ {name}{disabled}: {kind}, {taken} ─▶ {to}\n"));
+            for (place, pattern) in module.intake.filter_criteria.texts().enumerate() {
+                let word = if place == 0 { "of that what matches" } else { "or" };
+                text.push_str(&format!("       {word} {pattern}\n"));
+            }
         }
     }
     text

@@ -203,7 +203,10 @@ impl View {
         let mut parts = Vec::new();
         for (count, noun) in [
             (taken.events.len(), "taken"),
-            (usize::try_from(taken.filtered).unwrap_or(usize::MAX), "left out by the whitelist"),
+            (
+                usize::try_from(taken.filtered).unwrap_or(usize::MAX),
+                "left out by the whitelist or a filter",
+            ),
             (taken.rejected.len(), "rejected"),
         ] {
             if count > 0 {

@@ -3,7 +3,10 @@
 mod check;
 mod explain;
 mod lines;
+mod mappings;
+mod moment;
 mod put;
+mod redrive;
 mod streams;
 mod summary;
 mod tail;
@@ -46,7 +49,9 @@ enum Command {
     Tail(tail::Tail),
     Check(check::Check),
     Explain(explain::Explain),
+    Redrive(redrive::Redrive),
     Streams(streams::Streams),
+    Mappings(mappings::Mappings),
 }
 
 impl CommandLine {
@@ -58,7 +63,9 @@ impl CommandLine {
             Command::Tail(tail) => runtime()?.block_on(tail.run()),
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Redrive(redrive) => runtime()?.block_on(redrive.run()),
             Command::Streams(streams) => streams.run(),
+            Command::Mappings(mappings) => runtime()?.block_on(mappings.run()),
         }
     }
 }

@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baikonur_stream::{Clock, StreamName, SystemClock};
-use bytes::Bytes;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use serde::Deserialize;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use super::lines::{Line, Lines, or_standard_input};
 use super::summary::{count, rate, table};
 use crate::client::{CallError, Client, Endpoint};
+use crate::put_records::{CALL_BYTES_MAX, CALL_RECORDS_MAX, Entry, explained};
 
 /// Send lines to a stream, each as a record.
 ///
@@ -38,10 +37,6 @@ pub(super) struct Put {
     server: Endpoint,
 }
 
-/// Records of a call (API reference, `PutRecords`).
-const CALL_RECORDS_MAX: usize = 500;
-/// Bytes of a call: half of what it may have.
-const CALL_BYTES_MAX: usize = 5 << 20;
 /// Bytes of a record with its key.
 const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Calls at the same time, unless order is to be kept.
@@ -50,24 +45,6 @@ const CALLS_MAX: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE_INITIAL: Duration = Duration::from_millis(50);
 const PAUSE_MAXIMUM: Duration = Duration::from_secs(3);
-
-struct Record {
-    key: String,
-    data: Bytes,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct PutRecordsAnswer {
-    records: Vec<RecordAnswer>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RecordAnswer {
-    error_code: Option<String>,
-    error_message: Option<String>,
-}
 
 /// What was read, before it was sent.
 #[derive(Default)]
@@ -170,7 +147,7 @@ fn read(
     files: &[PathBuf],
     key: Option<String>,
     progress: &ProgressBar,
-    calls: &mpsc::Sender<Vec<Record>>,
+    calls: &mpsc::Sender<Vec<Entry>>,
 ) -> anyhow::Result<Skipped> {
     let mut skipped = Skipped::default();
     let (spread, mut number) = (RandomState::new(), 0u64);
@@ -201,7 +178,8 @@ fn read(
                 }
             };
             let key = key.clone().unwrap_or_else(|| format!("{:016x}", spread.hash_one(number)));
-            let size = data.len() + key.len();
+            let entry = Entry { key, data };
+            let size = entry.size();
             if call.len() == CALL_RECORDS_MAX || bytes + size > CALL_BYTES_MAX {
                 bytes = 0;
                 if calls.blocking_send(std::mem::take(&mut call)).is_err() {
@@ -209,7 +187,7 @@ fn read(
                 }
             }
             bytes += size;
-            call.push(Record { key, data });
+            call.push(entry);
         }
     }
     if !call.is_empty() {
@@ -229,7 +207,7 @@ struct Sender {
 }
 
 impl Sender {
-    async fn run(self, calls: Arc<Mutex<mpsc::Receiver<Vec<Record>>>>) -> anyhow::Result<Sent> {
+    async fn run(self, calls: Arc<Mutex<mpsc::Receiver<Vec<Entry>>>>) -> anyhow::Result<Sent> {
         let mut sent = Sent::default();
         loop {
             let next = calls.lock().await.recv().await;
@@ -245,20 +223,19 @@ impl Sender {
     }
 
     /// Puts all of `records`; gives how many had to be sent more than once.
-    async fn put(&self, mut records: Vec<Record>) -> anyhow::Result<u64> {
+    async fn put(&self, mut records: Vec<Entry>) -> anyhow::Result<u64> {
         let (mut repeated, mut pause) = (0, PAUSE_INITIAL);
         let deadline = self.clock.monotonic() + PATIENCE;
         loop {
-            let answer = self.client.call("PutRecords", self.body(&records)).await;
+            let answer = self.client.put_records(&self.stream, &records).await;
             let failure = match answer {
-                Ok(PutRecordsAnswer { records: answers }) => {
+                Ok(answers) => {
                     self.answered.store(true, Ordering::Relaxed);
                     let mut failure = None;
                     let mut left = Vec::new();
                     for (record, answer) in records.into_iter().zip(answers) {
-                        if let Some(code) = answer.error_code {
-                            let message = answer.error_message.unwrap_or_default();
-                            failure.get_or_insert(format!("{code}: {message}"));
+                        if let Some(why) = answer {
+                            failure.get_or_insert(why);
                             left.push(record);
                         }
                     }
@@ -288,26 +265,4 @@ impl Sender {
             pause = (2 * pause).min(PAUSE_MAXIMUM);
         }
     }
-
-    fn body(&self, records: &[Record]) -> String {
-        let mut body = format!(r#"{{"StreamName":"{}","Records":["#, self.stream);
-        for (place, Record { key, data }) in records.iter().enumerate() {
-            let comma = if place == 0 { "" } else { "," };
-            let key = serde_json::Value::from(key.as_str());
-            body.push_str(&format!(r#"{comma}{{"PartitionKey":{key},"Data":""#));
-            base64_simd::STANDARD.encode_append(data, &mut body);
-            body.push_str("\"}");
-        }
-        body.push_str("]}");
-        body
-    }
-}
-
-fn explained(error: CallError, stream: &StreamName) -> anyhow::Error {
-    let missing = error.is("ResourceNotFoundException");
-    let error = anyhow::Error::from(error);
-    if missing {
-        return error.context(format!("there is no stream {stream}; make it in the configuration"));
-    }
-    error
 }

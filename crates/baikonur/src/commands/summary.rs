@@ -1,11 +1,37 @@
 //! Figures for people.
 
+use std::ops::Range;
 use std::time::Duration;
 
 /// Rows of a name and a value, aligned.
 pub(super) fn table(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+/// Rows below a head, each column as wide as it must be; `numbers` are columns that end in line.
+pub(super) fn columns(
+    head: &[&str],
+    numbers: Range<usize>,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let head: Vec<_> = head.iter().map(|name| (*name).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().enumerate().map(|(column, cell)| match numbers.contains(&column) {
+            true => format!("{cell:>0$}", width(column)),
+            false => format!("{cell:0$}", width(column)),
+        });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// `1,234,567`.
@@ -37,6 +63,12 @@ mod tests {
             assert_eq!(count(number), text);
         }
         assert_eq!(rate(10, Duration::from_secs(4)), "3");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [vec!["a".to_owned(), "22".to_owned()], vec!["bcd".to_owned(), String::new()]];
+        assert_eq!(columns(&["x", "yyy"], 1..2, rows), "x    yyy\na     22\nbcd\n");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
-use baikonur_record::{EventTime, Limits, for_each_payload, parse_timestamp};
+use baikonur_record::{Limits, for_each_payload};
 use baikonur_stream::{Clock, StreamName, SystemClock};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::moment::moment;
 use crate::client::{Client, Endpoint};
 
 /// Follow a stream: print what arrives, a line each.
@@ -55,13 +56,9 @@ impl FromStr for From {
             "trim-horizon" => return Ok(Self::TrimHorizon),
             _ => {}
         }
-        let wrong = || "not latest, trim-horizon or a time".to_owned();
-        let now = i64::try_from(SystemClock::new().now().millis()).unwrap_or(i64::MAX);
-        let today = jiff::Timestamp::from_millisecond(now).map_err(|_| wrong())?;
-        let today = jiff::tz::Offset::UTC.to_datetime(today).date();
-        let parsed = parse_timestamp(text, today).map_err(|_| wrong())?;
-        let time = EventTime::new(parsed.civil, parsed.offset_seconds.unwrap_or(0));
-        Ok(Self::Time(time.epoch_millis() as f64 / 1000.0))
+        let time = moment(text, SystemClock::new().now())
+            .map_err(|error| format!("not latest or trim-horizon, and {error}"))?;
+        Ok(Self::Time(time.millis() as f64 / 1000.0))
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::check::describe;
 use crate::config::{Config, DEFAULT, Overrides};
 use crate::observe::{self, LogFormat};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Origin, Pipeline};
 
 /// Run the embedded streams, the Kinesis API and every module of a configuration; or the modules alone, on streams of
 /// Amazon Kinesis.
@@ -77,7 +77,8 @@ impl Up {
                 std::process::exit(ENDED_AT_ONCE);
             });
         };
-        let drained = pipeline.run(stop).await?;
+        let origin = Origin { file: self.file, overrides };
+        let drained = pipeline.run(origin, stop).await?;
         Ok(if drained { ExitCode::SUCCESS } else { ExitCode::from(NOT_DRAINED) })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use baikonur_mapping as mapping;
+use baikonur_modules::failed_store::on_failure::OnFailurePlace;
 use baikonur_modules::intake::IntakeSettings;
 use baikonur_modules::objects::{Location, S3Settings};
 use baikonur_modules::settings::keys_of;
@@ -29,6 +30,8 @@ pub(crate) struct ModuleConfig {
     pub(crate) kind: Kind,
     /// None: beside the streams' data.
     pub(crate) failed_store: Option<Location>,
+    /// Who is told of batches that were given up.
+    pub(crate) on_failure: Option<OnFailurePlace>,
     /// How `s3://` URLs of this module are reached.
     pub(crate) s3: S3Settings,
 }
@@ -71,6 +74,16 @@ impl Kind {
                 .map_or_else(|error| error.to_string(), |place| place.to_string()),
             Self::ToElasticsearch(settings) => settings.shown_destination(),
             Self::ToFluent(settings) => settings.destination.clone(),
+        }
+    }
+
+    /// Why a shard cannot be dealt to lanes for this module, if it cannot.
+    fn refuses_lanes(&self) -> Option<&'static str> {
+        match self {
+            Self::ToS3(_) => Some(
+                "parallelization_factor must be 1 for kinesis-to-s3, which announces all objects of a shard as one range; more shards are written side by side",
+            ),
+            Self::Forward(_) | Self::ToElasticsearch(_) | Self::ToFluent(_) => None,
         }
     }
 
@@ -148,10 +161,20 @@ pub(super) fn read(
     let consumption = consumption.read(&name);
     note(consumption.as_ref().err().cloned());
     note(intake.schema().err().map(|error| error.to_string()));
+    if mapping.as_ref().is_some_and(|settings| settings.parallelization_factor > 1) {
+        note(kind.refuses_lanes().map(str::to_owned));
+    }
     note(kind.check().err().map(|error| error.to_string()));
     note(s3.check().err().map(|error| error.to_string()));
     let failed_store = match failed.location() {
         Ok(location) => location,
+        Err(error) => {
+            note(Some(error.to_string()));
+            None
+        }
+    };
+    let on_failure = match failed.on_failure() {
+        Ok(place) => place,
         Err(error) => {
             note(Some(error.to_string()));
             None
@@ -166,6 +189,7 @@ pub(super) fn read(
         intake,
         kind,
         failed_store,
+        on_failure,
         s3,
     })
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::Overrides;
 use super::document::Section;
+use super::mapping_keys::IN_FLIGHT_BYTES_MIN;
 use super::mistake::Mistake;
 use super::secrets;
 
@@ -26,6 +27,8 @@ pub(crate) struct ServerConfig {
     pub(crate) durability: Durability,
     /// How long a stop may take to close what is held.
     pub(crate) drain: Duration,
+    /// What all mappings together may have in memory between reading and acknowledgement.
+    pub(crate) in_flight_bytes: u64,
     /// The configuration of the autoscaling monitor.
     pub(crate) autoscale: Option<PathBuf>,
     /// How it reads percentages.
@@ -46,6 +49,7 @@ struct ServerKeys {
     tls_host: Option<String>,
     durability: DurabilityKey,
     drain_seconds: u64,
+    in_flight_bytes: u64,
     autoscale: Option<PathBuf>,
     autoscale_compat: bool,
     limits: LimitsKey,
@@ -68,6 +72,7 @@ impl Default for ServerKeys {
             tls_host: None,
             durability: DurabilityKey::Fsync,
             drain_seconds: 30,
+            in_flight_bytes: IN_FLIGHT_BYTES,
             autoscale: None,
             autoscale_compat: false,
             limits: LimitsKey::Calls,
@@ -75,6 +80,9 @@ impl Default for ServerKeys {
         }
     }
 }
+
+/// What all mappings together may have in memory by default.
+const IN_FLIGHT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Where data lies when nothing else is said.
 pub(super) fn default_data() -> PathBuf {
@@ -150,6 +158,12 @@ pub(super) fn read(
     if let Err(error) = api.check() {
         mistakes.push(section.mistake(error));
     }
+    let bytes = keys.in_flight_bytes;
+    if bytes < IN_FLIGHT_BYTES_MIN {
+        mistakes.push(section.mistake(format_args!(
+            "in_flight_bytes is {bytes}: it can be {IN_FLIGHT_BYTES_MIN} (1 MiB) or more"
+        )));
+    }
     let data = overrides.data.clone().unwrap_or(keys.data);
     let tls = TlsKeys {
         tls: keys.tls,
@@ -171,6 +185,7 @@ pub(super) fn read(
             DurabilityKey::OsBuffer => Durability::OsBuffer,
         },
         drain: Duration::from_secs(keys.drain_seconds),
+        in_flight_bytes: keys.in_flight_bytes,
         autoscale: keys.autoscale,
         autoscale_rule: match keys.autoscale_compat {
             true => PercentRule::Legacy,

@@ -219,6 +219,31 @@ fn mistakes_of_other_kinds_are_explained_too() {
 }
 
 #[test]
+fn filter_criteria_come_from_the_file_or_the_environment() {
+    let texts = |config: Config| -> Vec<String> {
+        config.modules[0].intake.filter_criteria.texts().map(str::to_owned).collect()
+    };
+    let pattern = r#"{"data":{"level":["ERROR"]}}"#;
+    let text = format!("{SMALL}filter_criteria = ['{pattern}']\n");
+    assert_eq!(texts(read(&text).unwrap()), [pattern]);
+    let variable = "BAIKONUR_MODULES__ARCHIVE__FILTER_CRITERIA";
+    let api = r#"{"Filters":[{"Pattern":"{\"data\":{\"a\":[1]}}"},{"Pattern":"{\"data\":{\"b\":[2]}}"}]}"#;
+    for (value, expected) in [
+        (pattern, &[pattern][..]),
+        (&*format!("['{pattern}']"), &[pattern]),
+        (api, &[r#"{"data":{"a":[1]}}"#, r#"{"data":{"b":[2]}}"#]),
+        ("[]", &[]),
+    ] {
+        assert_eq!(texts(read_with(&text, &[(variable, value)]).unwrap()), expected, "{value}");
+    }
+    let wrong = text.replace("[\"ERROR\"]", "\"ERROR\"");
+    let shown = read(&wrong).unwrap_err();
+    let expected = "b.toml:7: [modules.archive] filter_criteria: Invalid filter pattern definition. \
+                    data: \"level\" must be an object or an array\n  7 | filter_criteria = ['{\"data\"";
+    assert!(shown.contains(expected), "{shown}");
+}
+
+#[test]
 fn records_that_would_come_back_are_refused() {
     let forward = |name: &str, from: &str, to: &str| {
         format!(
@@ -396,4 +421,34 @@ fn modules_do_not_share_a_lease_table_and_embedded_streams_need_none() {
     let text = text.replace("\"app\"", "\"app-{module}\"");
     let config = read(&format!("[server]\nstreams = \"kinesis\"\n{text}")).unwrap();
     assert!(config.leases.is_some());
+}
+
+#[test]
+fn lanes_are_for_modules_that_do_not_hold() {
+    let module = |kind: &str| {
+        format!(
+            "[streams.a]\n[streams.b]\n[modules.m]\nsource = \"a\"\nparallelization_factor = 4\n{kind}"
+        )
+    };
+    let shown = read(&module("type = \"kinesis-to-s3\"\ndestination = \"file:///x\"")).unwrap_err();
+    assert!(shown.contains("b.toml:5: [modules.m] parallelization_factor must be 1"), "{shown}");
+    for kind in [
+        "type = \"kinesis-forward\"\ntarget_stream_name = \"b\"",
+        "type = \"kinesis-to-es\"\ndestination = \"localhost\"\nindex_name_prefix = \"x\"",
+        "type = \"kinesis-to-fluent\"\ndestination = \"localhost\"\nfluent_tag = \"x\"",
+    ] {
+        let config = read(&module(kind)).unwrap();
+        assert_eq!(config.modules[0].mapping.parallelization_factor, 4, "{kind}");
+    }
+}
+
+#[test]
+fn memory_has_a_least_amount() {
+    let config = read("").unwrap();
+    assert_eq!(config.server.in_flight_bytes, 256 << 20);
+    let shown = read("[server]\nin_flight_bytes = 1000").unwrap_err();
+    assert!(
+        shown.contains("b.toml:2: [server] in_flight_bytes is 1000: it can be 1048576"),
+        "{shown}"
+    );
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use baikonur_api::Limits;
 use baikonur_engine::{Engine, EngineSettings, Throughput};
+use baikonur_mapping::MemoryBudget;
 use baikonur_stream::Clock;
 use tracing::{error, info, warn};
 
@@ -46,7 +47,11 @@ pub(super) async fn open(server: &ServerConfig, clock: &Arc<dyn Clock>) -> anyho
 
 impl StreamStore {
     /// The contracts over an engine.
-    pub(super) fn embedded(engine: &Engine, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn embedded(
+        engine: &Engine,
+        clock: Arc<dyn Clock>,
+        memory: Arc<MemoryBudget>,
+    ) -> Self {
         Self {
             source: Source::Embedded(Arc::new(engine.clone())),
             write: Arc::new(engine.clone()),
@@ -54,6 +59,7 @@ impl StreamStore {
             progress: Arc::new(engine.clone()),
             leases: None,
             clock,
+            memory,
         }
     }
 }

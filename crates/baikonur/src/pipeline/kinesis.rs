@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baikonur_kinesis::{AmazonKinesis, Connection, FanOut, FolderProgress, Polling, Producer};
+use baikonur_mapping::MemoryBudget;
 use baikonur_stream::{
     Administer, AdministerError, Clock, CreateStream, Read, RetentionHours, StreamChange,
     StreamStatus,
@@ -27,6 +28,7 @@ pub(super) async fn open(
     kinesis: &KinesisConfig,
     config: &Config,
     clock: Arc<dyn Clock>,
+    memory: Arc<MemoryBudget>,
 ) -> anyhow::Result<StreamStore> {
     let connection = connect(kinesis).await?;
     let service = AmazonKinesis::new(&connection);
@@ -35,7 +37,7 @@ pub(super) async fn open(
     let progress = FolderProgress::open(&folder, listing, Arc::clone(&clock))?;
     let leases = match &config.leases {
         None => None,
-        Some(leases) => Some(LeaseTables::open(leases.clone(), kinesis, &clock).await?),
+        Some(leases) => Some(Arc::new(LeaseTables::open(leases.clone(), kinesis, &clock).await?)),
     };
     info!(place = kinesis.place(), region = connection.region(), positions = %folder.display(), "streams are on Kinesis");
     Ok(StreamStore {
@@ -45,6 +47,7 @@ pub(super) async fn open(
         leases,
         source: Source::Kinesis(Box::new(connection)),
         clock,
+        memory,
     })
 }
 

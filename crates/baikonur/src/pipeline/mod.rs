@@ -4,9 +4,14 @@
 mod embedded;
 mod kinesis;
 mod leases;
+mod mappings;
 mod modules;
+mod on_failure;
+mod operator;
 mod pages;
+mod redelivery;
 mod scaling;
+mod streams;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,37 +21,54 @@ use anyhow::Context;
 use baikonur_api::{Certificates, Server, Streams};
 use baikonur_engine::Engine;
 use baikonur_kinesis::Connection;
+use baikonur_mapping::MemoryBudget;
 use baikonur_scaling::autoscale::Monitor;
-use baikonur_stream::{
-    Administer, AdministerError, Clock, CreateStream, Progress, Read, StreamName, SystemClock,
-    Write,
-};
+use baikonur_stream::{Administer, Clock, Progress, Read, SystemClock, Write};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tokio::sync::{Mutex, watch};
+use tracing::{info, warn};
 
-use crate::config::{Config, ModuleConfig};
+use crate::config::{Config, Consumption};
+use crate::control::{self, Listening};
 use leases::LeaseTables;
+use mappings::{Ground, Mappings};
+use operator::Operator;
+pub(crate) use operator::Origin;
 use pages::OperatorPages;
 
 /// The contracts that a pipeline stands on; what is behind them is chosen in [`Pipeline::open`] and nowhere else.
+#[derive(Clone)]
 struct StreamStore {
     source: Source,
     write: Arc<dyn Write>,
     administer: Arc<dyn Administer>,
     progress: Arc<dyn Progress>,
     /// Instead of `progress`, where other processes read the same streams.
-    leases: Option<LeaseTables>,
+    leases: Option<Arc<LeaseTables>>,
     clock: Arc<dyn Clock>,
+    /// For all mappings together.
+    memory: Arc<MemoryBudget>,
 }
 
 /// Where modules read.
+#[derive(Clone)]
 enum Source {
     /// All in the same way.
     Embedded(Arc<dyn Read>),
     /// Each in its own, over a connection of all.
     Kinesis(Box<Connection>),
+}
+
+impl StreamStore {
+    /// A reader that belongs to no module.
+    fn reader(&self) -> Arc<dyn Read> {
+        match &self.source {
+            Source::Embedded(read) => Arc::clone(read),
+            Source::Kinesis(connection) => {
+                kinesis::reader(connection, &Consumption::Polling, &self.clock)
+            }
+        }
+    }
 }
 
 /// How often histograms are drained into their buckets.
@@ -62,6 +84,7 @@ pub(crate) struct Pipeline {
     authority: Option<PathBuf>,
     metrics: PrometheusHandle,
     monitors: Vec<Monitor>,
+    listening: Listening,
 }
 
 impl Pipeline {
@@ -70,12 +93,14 @@ impl Pipeline {
         // First what fails at once: recovery may take a while.
         let server = Server::bind(config.server.api.clone()).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let memory = usize::try_from(config.server.in_flight_bytes).unwrap_or(usize::MAX);
+        let memory = MemoryBudget::new(memory);
         let (streams, engine) = match &config.kinesis {
             None => {
                 let engine = embedded::open(&config.server, &clock).await?;
-                (StreamStore::embedded(&engine, clock), Some(engine))
+                (StreamStore::embedded(&engine, clock, memory), Some(engine))
             }
-            Some(kinesis) => (kinesis::open(kinesis, &config, clock).await?, None),
+            Some(kinesis) => (kinesis::open(kinesis, &config, clock, memory).await?, None),
         };
         // The data directory is this process's own now: what is made in it stays.
         let (server, authority) = match &config.server.tls {
@@ -90,9 +115,11 @@ impl Pipeline {
             }
         };
         let monitors = scaling::configured_monitors(&config.server, &streams).await?;
-        let pipeline = Self { config, engine, streams, server, authority, metrics, monitors };
-        pipeline.make_streams().await?;
-        Ok(pipeline)
+        streams::make_streams(&*streams.administer, config.kinesis.as_ref(), &config.streams)
+            .await?;
+        let listening = Listening::bind(&config.server.data);
+        let listening = listening.context("`baikonur mappings` could not be answered")?;
+        Ok(Self { config, engine, streams, server, authority, metrics, monitors, listening })
     }
 
     /// Where the server listens.
@@ -110,77 +137,37 @@ impl Pipeline {
         &self.config
     }
 
-    async fn make_streams(&self) -> anyhow::Result<()> {
-        if self.config.kinesis.as_ref().is_some_and(|kinesis| !kinesis.create_streams) {
-            return self.expect_streams().await;
-        }
-        for stream in &self.config.streams {
-            let request = CreateStream {
-                name: stream.name.clone(),
-                shard_count: stream.shards,
-                properties: stream.properties.clone(),
-            };
-            let administer = &self.streams.administer;
-            let made = match &self.config.kinesis {
-                None => administer.create_stream(request).await,
-                Some(_) => kinesis::make_stream(&**administer, request).await,
-            };
-            match made {
-                Ok(()) => info!(stream = %stream.name, shards = stream.shards, "stream made"),
-                Err(AdministerError::StreamExists(name)) => self.tell_differences(&name).await?,
-                Err(error) => {
-                    return Err(error)
-                        .with_context(|| format!("cannot make stream {}", stream.name));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// On Amazon a stream costs money: one that is missing is made only where that is asked for.
-    async fn expect_streams(&self) -> anyhow::Result<()> {
-        for stream in &self.config.streams {
-            match self.streams.administer.describe_stream(&stream.name).await {
-                Ok(_) => {}
-                Err(error @ AdministerError::StreamNotFound(_)) => {
-                    return Err(error).context(
-                        "make it, correct its name, or set create_streams = true in [kinesis]",
-                    );
-                }
-                Err(error) => {
-                    // Nothing is wrong with the configuration: modules try until the service is there.
-                    warn!(stream = %stream.name, %error, "whether the stream exists is not known");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// An existing stream is never changed by the file; whoever expects that is told.
-    async fn tell_differences(&self, name: &StreamName) -> anyhow::Result<()> {
-        let found = self.streams.administer.describe_stream(name).await?;
-        let Some(asked) = self.config.streams.iter().find(|stream| stream.name == *name) else {
-            return Ok(());
-        };
-        let open = found.open_shards().count();
-        if open != asked.shards as usize {
-            warn!(stream = %name, open, configured = asked.shards, "the stream exists with another number of shards and is left as it is");
-        }
-        let (found, asked) = (found.properties.retention, asked.properties.retention);
-        if found != asked {
-            warn!(stream = %name, hours = found.hours(), configured = asked.hours(), "the stream exists with another retention period and is left as it is");
-        }
-        Ok(())
-    }
-
     /// Runs until `stop` is done, then answers what is under way, writes what is held, stores every position, and
     /// closes the streams. True when all of that was done within the time for draining.
-    pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { config, engine, streams, server, authority: _, metrics, monitors } = self;
+    ///
+    /// Meanwhile it follows its configuration, which came from `origin`, and does what operators ask for.
+    pub(crate) async fn run(
+        self,
+        origin: Origin,
+        stop: impl Future<Output = ()>,
+    ) -> anyhow::Result<bool> {
+        let Self { config, engine, streams, server, authority: _, metrics, monitors, listening } =
+            self;
         let (drain, draining) = watch::channel(false);
-        let mut mappings = start_mappings(&config, &streams, &draining)?;
+        let ground = Ground { streams: streams.clone(), server: config.server.clone() };
+        let mut mappings = Mappings::new(ground, draining.clone()).await?;
+        for module in config.modules {
+            mappings.add(module).await?;
+        }
+        let directory = mappings.directory();
+        let mappings = Arc::new(Mutex::new(mappings));
+        let operator = Arc::new(Operator {
+            origin,
+            server: config.server.clone(),
+            kinesis: config.kinesis.clone(),
+            streams: streams.clone(),
+            directory,
+            mappings: Arc::clone(&mappings),
+        });
+        let answering = tokio::spawn(control::serve(listening, Arc::<Operator>::clone(&operator)));
+        let watching = tokio::spawn(operator.watch());
         let mut scaling = scaling::start(monitors, &streams, &draining);
-        let StreamStore { source, write, administer, progress: _, leases: _, clock } = streams;
+        let StreamStore { source, write, administer, clock, .. } = streams;
         let upkeep = tokio::spawn({
             let metrics = metrics.clone();
             async move {
@@ -205,24 +192,23 @@ impl Pipeline {
         stop.await;
         info!(within = ?config.server.drain, "stopping: what is held is written, every position is stored");
         drain.send_replace(true);
+        watching.abort();
         let drained = tokio::time::timeout(config.server.drain, async {
-            while let Some(ended) = mappings.join_next().await {
-                if let Err(error) = ended {
-                    error!(%error, "a mapping broke off");
-                }
-            }
+            // A change under way ends soon: each mapping that it waits for drains as well.
+            mappings.lock().await.drained().await;
             let _ = serving.await;
             while scaling.join_next().await.is_some() {}
         })
         .await
         .is_ok();
         if !drained {
-            warn!(
-                modules = mappings.len(),
-                "not everything could be written in time; it is delivered after the next start"
-            );
-            mappings.shutdown().await;
+            warn!("not everything could be written in time; it is delivered after the next start");
+            // Held by a change that hangs: its mappings end with the process.
+            if let Ok(mut mappings) = mappings.try_lock() {
+                mappings.shutdown().await;
+            }
         }
+        answering.abort();
         scaling.shutdown().await;
         upkeep.abort();
         if let Some(engine) = engine {
@@ -231,21 +217,4 @@ impl Pipeline {
         info!("stopped");
         Ok(drained)
     }
-}
-
-/// Starts the mapping of each module that is enabled.
-fn start_mappings(
-    config: &Config,
-    streams: &StreamStore,
-    draining: &watch::Receiver<bool>,
-) -> anyhow::Result<JoinSet<()>> {
-    let mut mappings = JoinSet::new();
-    for module in config.modules.iter().filter(|module| module.enabled) {
-        let ModuleConfig { name, source, .. } = module;
-        let mapping = modules::mapping(module, &config.server.data, streams)
-            .with_context(|| format!("module {name} cannot be set up"))?;
-        info!(module = %name, kind = module.kind.name(), %source, destination = module.kind.destination(), "module starts");
-        mappings.spawn(mapping.run(draining.clone()));
-    }
-    Ok(mappings)
 }

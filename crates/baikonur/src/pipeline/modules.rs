@@ -1,10 +1,9 @@
 //! From a module's configuration to its event source mapping.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
 use std::sync::Arc;
 
-use baikonur_mapping::Mapping;
+use baikonur_mapping::{Board, Mapping};
 use baikonur_modules::failed_store::ObjectFailedStore;
 use baikonur_modules::forward::Forward;
 use baikonur_modules::intake::Intake;
@@ -12,22 +11,23 @@ use baikonur_modules::objects::{self, Location};
 use baikonur_modules::to_es::ToElasticsearch;
 use baikonur_modules::to_fluent::ToFluent;
 use baikonur_modules::to_s3::ToS3;
-use baikonur_stream::{FailedStore, Module};
+use baikonur_stream::{Clock, FailedStore, Module};
 
-use super::{Source, StreamStore, kinesis};
-use crate::config::{Kind, ModuleConfig, Problem};
+use super::{Source, StreamStore, kinesis, on_failure, redelivery};
+use crate::config::{Kind, ModuleConfig, Problem, ServerConfig};
 
 /// The folder of failed records below the data directory, for modules that name no other place.
 const FAILED_FOLDER: &str = "failed";
 
-/// The mapping of a module. Nothing is contacted yet.
+/// The mapping of a module whose position was reset so many times. Nothing is contacted yet.
 ///
 /// # Errors
 /// Settings that cannot work.
 pub(super) fn mapping(
     config: &ModuleConfig,
-    data: &Path,
+    server: &ServerConfig,
     streams: &StreamStore,
+    resets: u64,
 ) -> Result<Mapping, anyhow::Error> {
     let shared = streams.leases.as_ref().map(|tables| tables.join(&config.name));
     Ok(Mapping {
@@ -45,19 +45,27 @@ pub(super) fn mapping(
             None => Arc::clone(&streams.progress),
         },
         leases: shared.map(|shared| shared as _),
-        module: module(config, streams).map_err(anyhow::Error::from_boxed)?,
-        failed_store: failed_store(config, data).map_err(anyhow::Error::from_boxed)?,
+        module: module(config, streams, resets).map_err(anyhow::Error::from_boxed)?,
+        memory: Arc::clone(&streams.memory),
+        failed_store: failed_store(config, server, &streams.clock)
+            .map_err(anyhow::Error::from_boxed)?,
         clock: Arc::clone(&streams.clock),
+        board: Board::default(),
         seed: RandomState::new().hash_one(config.name.as_str()),
     })
 }
 
-fn module(config: &ModuleConfig, streams: &StreamStore) -> Result<Arc<dyn Module>, Problem> {
+fn module(
+    config: &ModuleConfig,
+    streams: &StreamStore,
+    resets: u64,
+) -> Result<Arc<dyn Module>, Problem> {
     let intake = Arc::new(Intake::new(&config.intake, &config.name)?);
     let clock = Arc::clone(&streams.clock);
     Ok(match config.kind.clone() {
         Kind::Forward(settings) => {
-            Arc::new(Forward::new(settings, intake, Arc::clone(&streams.write)))
+            let write = redelivery::after_resets(resets, Arc::clone(&streams.write));
+            Arc::new(Forward::new(settings, intake, write))
         }
         Kind::ToS3(settings) => {
             let destination = objects::open(&settings.location()?, &config.s3)?;
@@ -68,12 +76,17 @@ fn module(config: &ModuleConfig, streams: &StreamStore) -> Result<Arc<dyn Module
     })
 }
 
-fn failed_store(config: &ModuleConfig, data: &Path) -> Result<Arc<dyn FailedStore>, Problem> {
+fn failed_store(
+    config: &ModuleConfig,
+    server: &ServerConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn FailedStore>, Problem> {
     let location = match &config.failed_store {
         Some(location) => location.clone(),
-        None => Location::folder(&data.join(FAILED_FOLDER))?,
+        None => Location::folder(&server.data.join(FAILED_FOLDER))?,
     };
     let destination = objects::open(&location, &config.s3)?;
     let prefix = &config.intake.log_type_unknown_prefix;
-    Ok(Arc::new(ObjectFailedStore::new(destination, prefix)))
+    let store = Arc::new(ObjectFailedStore::new(destination, prefix));
+    on_failure::telling(store, config, &server.api, clock)
 }

@@ -27,3 +27,28 @@ fn mistakes_are_told_with_file_line_and_count() {
     let told = refused(folder.path(), &["check", "missing.toml"], b"");
     assert!(told.contains("cannot read the configuration missing.toml"), "{told}");
 }
+
+#[test]
+fn filters_are_shown_and_their_mistakes_told_with_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+        [streams.router]
+        [modules.errors]
+        type = "kinesis-to-s3"
+        source = "router"
+        destination = "file://./errors"
+        filter_criteria = [
+            '{"data": {"level": ["ERROR"]}}',
+            { data = { status = [{ numeric = [">=", 500] }] } },
+        ]
+    "#;
+    std::fs::write(folder.path().join("own.toml"), text).unwrap();
+    let described = printed(folder.path(), &["check", "own.toml"], b"");
+    let shown = "       of that what matches {\"data\": {\"level\": [\"ERROR\"]}}\n       or {\"data\":{\"status\":[{\"numeric\":[\">=\",500]}]}}\n";
+    assert!(described.ends_with(shown), "{described}");
+    std::fs::write(folder.path().join("own.toml"), text.replace("numeric", "numerical")).unwrap();
+    let told = refused(folder.path(), &["check", "own.toml"], b"");
+    let words = "own.toml:9: [modules.errors] filter_criteria: Invalid filter pattern definition. data.status: \
+                 Unrecognized match type numerical";
+    assert!(told.contains(words), "{told}");
+}

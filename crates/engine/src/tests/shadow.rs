@@ -152,7 +152,7 @@ impl Bench {
                         return (records, holes);
                     }
                 }
-                Err(ReadError::Damaged { what, resume }) => {
+                Err(ReadError::Damaged { what, resume, .. }) => {
                     holes.push(Hole::told((known.stored.incarnation, index), what));
                     let resume = resume.unwrap();
                     assert!(resume.from > cursor.from, "reading goes on behind the damage");

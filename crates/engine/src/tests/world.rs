@@ -137,7 +137,7 @@ pub(crate) async fn texts_and_damage(
                     return (texts, damage);
                 }
             }
-            Err(ReadError::Damaged { what, resume }) => {
+            Err(ReadError::Damaged { what, resume, .. }) => {
                 damage.push(what);
                 cursor = resume.expect("the place behind is known");
             }

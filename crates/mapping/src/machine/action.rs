@@ -15,6 +15,8 @@ pub(crate) struct Now {
     pub(crate) monotonic: Duration,
     /// For the age of records.
     pub(crate) wall: Timestamp,
+    /// Bytes that the shard may hold beside those that it holds, as far as anybody can say now.
+    pub(crate) room: usize,
     /// The mapping is to stop: nothing new is begun, what is held is closed.
     pub(crate) draining: bool,
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use baikonur_stream::{Batch, Cause, Cursor, FailedRecord, Record, RejectedRecord, SequenceNumber};
+use baikonur_stream::{
+    Batch, Cause, Cursor, FailedRecord, GiveUpCondition, GivenUp, Record, RejectedRecord,
+    SequenceNumber, Timestamp,
+};
 
 use super::{Now, Piece, ShardMachine};
 
@@ -24,10 +27,15 @@ pub(super) fn kept(rejected: RejectedRecord) -> FailedRecord {
         reason: rejected.reason,
         detail: rejected.detail,
         data: rejected.data,
+        given_up: None,
     }
 }
 
-fn given_up(record: &Record, reason: &str, detail: &str) -> FailedRecord {
+fn given_up(record: &Record, batch: GivenUp, detail: &str) -> FailedRecord {
+    let reason = match batch.condition {
+        GiveUpCondition::RetryAttemptsExhausted => RETRY_ATTEMPTS_EXHAUSTED,
+        GiveUpCondition::RecordAgeExceeded => RECORD_AGE_EXCEEDED,
+    };
     FailedRecord {
         sequence_number: record.sequence_number,
         sub_sequence: 0,
@@ -37,6 +45,7 @@ fn given_up(record: &Record, reason: &str, detail: &str) -> FailedRecord {
         reason: reason.to_owned(),
         detail: detail.to_owned(),
         data: record.data.clone(),
+        given_up: Some(batch),
     }
 }
 
@@ -52,22 +61,19 @@ impl ShardMachine {
         failed: Vec<FailedRecord>,
     ) {
         let records = &piece.batch.records;
-        // A number outside the batch counts as "nothing was delivered".
-        let inside = from <= piece.batch.last();
-        let done = if inside { records.partition_point(|r| r.sequence_number < from) } else { 0 };
-        if done > 0 {
-            let last = records[done - 1].sequence_number;
+        let (taken, rest) = records.split_at(piece.batch.records_before(from));
+        let moved = !taken.is_empty();
+        if moved {
             let failed = failed.into_iter().filter(|r| r.sequence_number < from).collect();
-            self.settle(piece.batch.first(), last, failed);
+            self.settle(taken, failed);
         }
-        let rest = &records[done..];
         match cause {
             Cause::Destination => {
-                let failures = if done > 0 { 0 } else { piece.failures };
+                let failures = if moved { 0 } else { piece.failures };
                 self.again(now, rest, failures, &piece, reason);
             }
             // Progress was made: the count starts anew, as Lambda's does.
-            Cause::Batch if done > 0 => self.again(now, rest, 0, &piece, reason),
+            Cause::Batch if moved => self.again(now, rest, 0, &piece, reason),
             Cause::Batch => {
                 let bisect = self.settings.bisect_batch_on_function_error;
                 let most = self.settings.maximum_retry_attempts;
@@ -76,7 +82,8 @@ impl ShardMachine {
                     self.push_piece(two, piece.failures, 0);
                     self.again(now, one, piece.failures, &piece, reason);
                 } else if most.is_some_and(|most| piece.failures >= most) {
-                    self.give_up(rest, RETRY_ATTEMPTS_EXHAUSTED, &reason);
+                    let condition = GiveUpCondition::RetryAttemptsExhausted;
+                    self.give_up(rest, condition, piece.failures + 1, &reason);
                 } else {
                     self.again(now, rest, piece.failures + 1, &piece, reason);
                 }
@@ -100,17 +107,23 @@ impl ShardMachine {
 
     fn push_piece(&mut self, records: &[Record], failures: u32, attempt: u32) {
         let (shard, records) = (self.shard.clone(), records.to_vec());
+        let bytes = records.iter().map(Record::size).sum();
         let batch = Arc::new(Batch { shard, records, attempt });
-        self.pieces.push_front(Piece { batch, failures });
+        self.pieces.push_front(Piece { batch, bytes, failures });
     }
 
-    /// Puts `records`, at least one, into the failed store and goes on behind them.
-    fn give_up(&mut self, records: &[Record], reason: &str, detail: &str) {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else {
-            return;
-        };
-        let failed = records.iter().map(|record| given_up(record, reason, detail)).collect();
-        self.settle(first.sequence_number, last.sequence_number, failed);
+    /// Puts `records` into the failed store and goes on behind them.
+    fn give_up(
+        &mut self,
+        records: &[Record],
+        condition: GiveUpCondition,
+        invoke_count: u32,
+        detail: &str,
+    ) {
+        let Some(first) = records.first() else { return };
+        let batch = GivenUp { condition, first: first.sequence_number, invoke_count };
+        let failed = records.iter().map(|record| given_up(record, batch, detail)).collect();
+        self.settle(records, failed);
     }
 
     /// How many records at the front of the present piece are too old to be tried.
@@ -138,12 +151,14 @@ impl ShardMachine {
             self.push_piece(rest, piece.failures, piece.batch.attempt);
         }
         let detail = format!("the record was not delivered within {} s", age.as_secs());
-        self.give_up(old, RECORD_AGE_EXCEEDED, &detail);
+        // Lambda counts a batch that expired before its first attempt as tried once.
+        let invoke_count = piece.batch.attempt.max(1);
+        self.give_up(old, GiveUpCondition::RecordAgeExceeded, invoke_count, &detail);
         true
     }
 
     /// Stored bytes cannot be read back: leaves a mark in the failed store and goes on behind them.
-    pub(super) fn skip_damage(&mut self, what: &str, resume: Cursor) {
+    pub(super) fn skip_damage(&mut self, what: &str, arrival: Timestamp, resume: Cursor) {
         let Some(cursor) = self.cursor.replace(resume) else {
             return;
         };
@@ -151,11 +166,12 @@ impl ShardMachine {
             sequence_number: cursor.from,
             sub_sequence: 0,
             event_index: 0,
-            arrival: cursor.from.time().unwrap_or_default(),
+            arrival,
             partition_key: bytes::Bytes::new(),
             reason: STREAM_DAMAGED.to_owned(),
             detail: what.to_owned(),
             data: bytes::Bytes::new(),
+            given_up: None,
         }]);
     }
 }

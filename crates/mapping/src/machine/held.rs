@@ -20,6 +20,7 @@ const FAILED_RECORD_BYTES: usize = 256;
 #[derive(Debug)]
 pub(super) struct Held {
     first: SequenceNumber,
+    first_arrival: Timestamp,
     last: SequenceNumber,
     /// The module wants to be closed now.
     close_now: bool,
@@ -32,14 +33,27 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// A range in which nothing is held yet.
-    pub(super) fn new(first: SequenceNumber, last: SequenceNumber) -> Self {
-        Self { first, last, close_now: false, deadline: None, failed: Vec::new(), failed_bytes: 0 }
+    /// A range that begins with the record of this number and arrival.
+    pub(super) fn new(first: SequenceNumber, first_arrival: Timestamp) -> Self {
+        Self {
+            first,
+            first_arrival,
+            last: first,
+            close_now: false,
+            deadline: None,
+            failed: Vec::new(),
+            failed_bytes: 0,
+        }
     }
 
-    /// When its first record arrived, to the second; none where its number does not tell.
-    pub(super) fn first_arrival(&self) -> Option<Timestamp> {
-        self.first.time()
+    /// When its first record arrived.
+    pub(super) fn first_arrival(&self) -> Timestamp {
+        self.first_arrival
+    }
+
+    /// Bytes of the failed records that wait for the close.
+    pub(super) fn failed_bytes(&self) -> usize {
+        self.failed_bytes
     }
 
     /// Counts records up to `last` in.
@@ -59,7 +73,8 @@ impl Held {
 impl ShardMachine {
     /// The module holds `batch`.
     pub(super) fn hold(&mut self, now: Now, batch: &Batch, close: Close) {
-        let held = self.held.get_or_insert_with(|| Held::new(batch.first(), batch.last()));
+        let arrival = batch.records[0].arrival;
+        let held = self.held.get_or_insert_with(|| Held::new(batch.first(), arrival));
         match close {
             Close::Now => held.close_now = true,
             Close::Within(wish) => {

@@ -47,6 +47,7 @@ enum Todo {
 #[derive(Debug)]
 struct Piece {
     batch: Arc<Batch>,
+    bytes: usize,
     /// Failures that counted so far.
     failures: u32,
 }
@@ -88,6 +89,8 @@ pub(crate) struct ShardMachine {
     /// Why the last attempt of anything failed, for the log and for the failed store.
     last_error: Option<String>,
     retries: u64,
+    /// Milliseconds that the last read was behind the newest record.
+    behind: Option<u64>,
     finish: Option<Finish>,
 }
 
@@ -124,6 +127,7 @@ impl ShardMachine {
             discarded: false,
             last_error: None,
             retries: 0,
+            behind: None,
             finish: None,
         }
     }
@@ -138,6 +142,22 @@ impl ShardMachine {
         let retries = std::mem::take(&mut self.retries);
         let reason = self.last_error.take()?;
         (retries > 0).then_some((retries, reason))
+    }
+
+    /// Bytes of payloads and keys that are held for the shard, beside what the module holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let pieces = self.pieces.iter().map(|piece| piece.bytes).sum::<usize>();
+        self.buffer_bytes + pieces + self.held.as_ref().map_or(0, Held::failed_bytes)
+    }
+
+    /// The position as it is stored.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.progress.checkpoint
+    }
+
+    /// How far reading is behind the newest record, as the last read said.
+    pub(crate) fn millis_behind_latest(&self) -> Option<u64> {
+        self.behind
     }
 
     /// Takes the answer to the last action and says what to do next.
@@ -222,19 +242,22 @@ impl ShardMachine {
     fn sought(&mut self, now: Now, result: Result<Cursor, ReadError>) -> Action {
         match result {
             Ok(cursor) => {
-                let fixed = !matches!(self.start, StartingPosition::TrimHorizon);
-                if self.progress.checkpoint.is_none() && fixed {
-                    // LATEST is a promise from now on, also if we are restarted before the first record.
+                if self.progress.checkpoint.is_none() {
+                    // Where to start is decided once: also if we are stopped before the first record,
+                    // or with another starting position after it.
                     let at = cursor.since.map(Checkpoint::AtTimestamp);
                     let checkpoint = Some(at.unwrap_or(Checkpoint::At(cursor.from)));
-                    self.todo.push_back(Todo::Store(ShardProgress { checkpoint, intent: None }));
+                    let intent = self.progress.intent.clone();
+                    self.todo.push_back(Todo::Store(ShardProgress { checkpoint, intent }));
                 }
                 self.cursor = Some(cursor);
                 self.backoff.reset();
                 self.next(now)
             }
             Err(ReadError::OtherStream { .. } | ReadError::OtherShard { .. }) => {
-                // The stream was deleted and made anew: its old positions mean nothing.
+                // The stream was deleted and made anew: its old positions mean nothing. All of the
+                // new one came after the first start, so whoever starts at LATEST or at a moment
+                // wants all of it as well.
                 self.progress = ShardProgress::default();
                 self.repeat_until = None;
                 Action::Seek(StartingPosition::TrimHorizon)
@@ -254,8 +277,9 @@ impl ShardMachine {
         self.at_tip = page.records.is_empty();
         self.at_end = page.next.is_none();
         self.more_behind = !self.at_tip && page.millis_behind_latest > 0;
+        self.buffer_bytes += page.size();
+        self.behind = Some(page.millis_behind_latest);
         self.cursor = page.next.or(self.cursor.take());
-        self.buffer_bytes += page.records.iter().map(Record::size).sum::<usize>();
         self.buffer.extend(page.records);
     }
 
@@ -266,7 +290,9 @@ impl ShardMachine {
             | ReadError::ShardNotFound(_)
             | ReadError::OtherStream { .. }
             | ReadError::OtherShard { .. } => self.finish = Some(Finish::Gone),
-            ReadError::Damaged { what, resume: Some(resume) } => self.skip_damage(&what, resume),
+            ReadError::Damaged { what, arrival, resume: Some(resume) } => {
+                self.skip_damage(&what, arrival, resume);
+            }
             error => _ = self.pause(now, error.to_string()),
         }
     }
@@ -327,7 +353,8 @@ impl ShardMachine {
             return Action::Wait(cursor, self.patience(now));
         }
         let records = self.settings.batch_size.saturating_sub(self.buffer.len()).max(1);
-        let bytes = self.settings.batch_bytes.saturating_sub(self.buffer_bytes).max(1);
+        let bytes = self.settings.batch_bytes.saturating_sub(self.buffer_bytes).min(now.room);
+        let bytes = bytes.max(1);
         Action::Read(cursor, ReadLimits { records, bytes })
     }
 
@@ -364,7 +391,9 @@ impl ShardMachine {
         };
         let full = self.buffer.len() >= self.settings.batch_size
             || self.buffer_bytes >= self.settings.batch_bytes
-            || self.at_end;
+            || self.at_end
+            // Waiting for more would only keep the room from others.
+            || now.room == 0;
         if let Some(until) = self.repeat_until {
             // The cut must be the one announced: wait for all of it rather than for the window.
             return full || last.sequence_number >= until || self.is_past_repetition();
@@ -385,7 +414,7 @@ impl ShardMachine {
 
     /// When the oldest record arrived that the checkpoint has not passed, as far as it was read.
     pub(crate) fn oldest_arrival(&self) -> Option<Timestamp> {
-        let held = self.held.as_ref().and_then(Held::first_arrival);
+        let held = self.held.as_ref().map(Held::first_arrival);
         let piece = || self.pieces.front().map(|piece| piece.batch.records[0].arrival);
         held.or_else(piece).or_else(|| self.buffer.front().map(|record| record.arrival))
     }
@@ -405,7 +434,7 @@ impl ShardMachine {
         }
         self.buffer_bytes -= bytes;
         let batch = Arc::new(Batch { shard: self.shard.clone(), records, attempt: 0 });
-        self.pieces.push_back(Piece { batch, failures: 0 });
+        self.pieces.push_back(Piece { batch, bytes, failures: 0 });
     }
 
     fn deliver(&mut self, now: Now) -> Action {
@@ -429,12 +458,12 @@ impl ShardMachine {
         match delivery.outcome {
             Outcome::Delivered => {
                 self.backoff.reset();
-                self.settle(piece.batch.first(), piece.batch.last(), failed);
+                self.settle(&piece.batch.records, failed);
             }
             Outcome::Held(close) => {
                 self.backoff.reset();
                 self.hold(now, &piece.batch, close);
-                self.settle(piece.batch.first(), piece.batch.last(), failed);
+                self.settle(&piece.batch.records, failed);
             }
             Outcome::Failed { from, cause, reason } => {
                 self.failed(now, piece, from, cause, reason, failed);
@@ -442,12 +471,16 @@ impl ShardMachine {
         }
     }
 
-    /// The records `first..=last` are done with: delivered, held, or in `failed`.
-    fn settle(&mut self, first: SequenceNumber, last: SequenceNumber, failed: Vec<FailedRecord>) {
+    /// Consecutive records are done with: delivered, held, or in `failed`.
+    fn settle(&mut self, records: &[Record], failed: Vec<FailedRecord>) {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return;
+        };
+        let (first, arrival, last) = (first.sequence_number, first.arrival, last.sequence_number);
         if self.held.is_none() && self.repeat_until.is_some() {
             // A repeated range is settled as a whole, however its pieces fall this time, so that
             // the failed store gets the same object again.
-            self.held = Some(Held::new(first, last));
+            self.held = Some(Held::new(first, arrival));
         }
         if let Some(held) = &mut self.held {
             held.take(last, failed);

@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use baikonur_stream::{Cause, Close, PartitionKey, RejectedRecord, ShardId, StreamName, Timestamp};
+use baikonur_stream::{
+    Cause, Close, GiveUpCondition, GivenUp, PartitionKey, RejectedRecord, ShardId, StreamName,
+    Timestamp,
+};
 use bytes::Bytes;
 
 use super::*;
@@ -51,6 +54,8 @@ struct World {
     attempts: Vec<Vec<u64>>,
     /// The failed store, by a key that is a function of the batch: reason and counters.
     kept: BTreeMap<(u64, u64), Vec<(String, u64)>>,
+    /// What was told of records that were given up.
+    given_up: Vec<GivenUp>,
     /// Objects, by the counter of the first record.
     objects: BTreeMap<u64, Vec<u64>>,
     /// Held by the module: lost in a crash.
@@ -73,6 +78,7 @@ impl World {
             delivered: Vec::new(),
             attempts: Vec::new(),
             kept: BTreeMap::new(),
+            given_up: Vec::new(),
             objects: BTreeMap::new(),
             holding: Vec::new(),
             hold: 0,
@@ -81,6 +87,7 @@ impl World {
             now: Now {
                 monotonic: Duration::ZERO,
                 wall: Timestamp::from_seconds(1_600_000_001),
+                room: usize::MAX,
                 draining: false,
             },
         }
@@ -165,6 +172,7 @@ impl World {
                     .map(|r| (r.reason.clone(), r.sequence_number.counter()))
                     .collect();
                 self.kept.insert((lines[0].1, lines.len() as u64), lines);
+                self.given_up.extend(batch.records.iter().filter_map(|record| record.given_up));
                 Event::Kept(Ok(()))
             }
             Action::Store(progress) => {
@@ -233,6 +241,10 @@ fn failing(batch: &Batch, cause: Cause) -> Option<Delivery> {
     Some(Delivery { outcome, rejected: Vec::new() })
 }
 
+fn given_up(condition: GiveUpCondition, first: u64, invoke_count: u32) -> GivenUp {
+    GivenUp { condition, first: number(first), invoke_count }
+}
+
 fn has(batch: &Batch, counter: u64) -> bool {
     batch.records.iter().any(|r| r.sequence_number.counter() == counter)
 }
@@ -243,7 +255,18 @@ fn batches_are_cut_by_count_and_the_checkpoint_follows_each() {
     world.run(|| false);
     assert_eq!(world.delivered, [vec![1, 2, 3, 4], vec![5, 6, 7, 8], vec![9, 10]]);
     let after = |n| Some(Checkpoint::After(number(n)));
-    assert_eq!(world.checkpoints, [after(4), after(8), after(10)]);
+    let start = Some(Checkpoint::At(number(1)));
+    assert_eq!(world.checkpoints, [start, after(4), after(8), after(10)]);
+}
+
+#[test]
+fn without_room_for_more_a_batch_is_handed_over_before_it_is_full() {
+    let mut world = World::new(3);
+    world.settings.batching_window = Duration::from_secs(20);
+    world.now.room = 0;
+    world.run(|| false);
+    assert_eq!(world.delivered, [vec![1, 2, 3]]);
+    assert!(world.now.monotonic < Duration::from_secs(20), "{:?}", world.now);
 }
 
 #[test]
@@ -273,6 +296,7 @@ fn a_failing_batch_is_tried_until_its_retries_are_used_up_and_then_kept_with_its
     let tried = world.attempts.iter().filter(|a| a[0] == 5).count();
     assert_eq!(tried, 3, "one invocation and two retries");
     assert_eq!(world.kept_with("retry_attempts_exhausted"), [5, 6, 7, 8]);
+    assert_eq!(world.given_up, [given_up(GiveUpCondition::RetryAttemptsExhausted, 5, 3); 4]);
     assert_eq!(world.delivered, [vec![1, 2, 3, 4], vec![9, 10]], "and the shard went on");
 }
 
@@ -322,20 +346,23 @@ fn a_partial_failure_moves_the_checkpoint_before_it_and_restarts_the_count() {
     });
     world.run(|| false);
     assert_eq!(world.attempts, [vec![1, 2, 3, 4], vec![3, 4], vec![3, 4]]);
-    assert_eq!(world.checkpoints[0], Some(Checkpoint::After(number(2))));
+    assert_eq!(world.checkpoints[1], Some(Checkpoint::After(number(2))));
     assert_eq!(world.kept_with("retry_attempts_exhausted"), [3, 4]);
 }
 
 #[test]
-fn a_failed_number_outside_the_batch_fails_the_whole_batch() {
-    let mut world = World::new(4);
-    let mut once = true;
-    world.behaviour = Box::new(move |_| {
-        let outcome = Outcome::Failed { from: number(99), cause: Cause::Batch, reason: "?".into() };
-        std::mem::take(&mut once).then_some(Delivery { outcome, rejected: Vec::new() })
-    });
-    world.run(|| false);
-    assert_eq!(world.attempts, [vec![1, 2, 3, 4], vec![1, 2, 3, 4]]);
+fn a_failed_number_that_is_not_in_the_batch_fails_the_whole_batch() {
+    // Behind it, before it, and between two of its records.
+    for from in [number(99), number(0), SequenceNumber::new(1_600_000_000, 0, 3, 1_600_000_001)] {
+        let mut world = World::new(4);
+        let mut once = true;
+        world.behaviour = Box::new(move |_| {
+            let outcome = Outcome::Failed { from, cause: Cause::Batch, reason: "?".into() };
+            std::mem::take(&mut once).then_some(Delivery { outcome, rejected: Vec::new() })
+        });
+        world.run(|| false);
+        assert_eq!(world.attempts, [vec![1, 2, 3, 4], vec![1, 2, 3, 4]]);
+    }
 }
 
 #[test]
@@ -348,6 +375,8 @@ fn records_that_are_too_old_are_kept_and_the_others_delivered() {
     }
     world.run(|| false);
     assert_eq!(world.kept_with("record_age_exceeded"), [1, 2]);
+    // As Lambda counts a batch that it never tried.
+    assert_eq!(world.given_up, [given_up(GiveUpCondition::RecordAgeExceeded, 1, 1); 2]);
     assert_eq!(world.delivered, [vec![3, 4]]);
 }
 
@@ -359,7 +388,7 @@ fn the_checkpoint_waits_until_what_is_held_is_written() {
     assert_eq!(world.objects[&1], [1, 2, 3, 4, 5, 6, 7, 8]);
     assert_eq!(world.objects[&9], [9, 10], "closed by age");
     let after = |n| Some(Checkpoint::After(number(n)));
-    assert_eq!(world.checkpoints, [None, after(8), after(10)]);
+    assert_eq!(world.checkpoints, [Some(Checkpoint::At(number(1))), after(8), after(10)]);
 }
 
 #[test]
@@ -400,6 +429,49 @@ fn latest_is_fixed_at_the_first_start() {
     world.stream.push(record(6));
     world.run(|| false);
     assert_eq!(world.delivered, [vec![6]]);
+}
+
+#[test]
+fn the_start_is_fixed_whatever_the_starting_position_is_later() {
+    let mut world = World::new(0);
+    world.run(|| false);
+    assert_eq!(world.stored.checkpoint, Some(Checkpoint::At(number(1))));
+    world.stream = (1..=3).map(record).collect();
+    world.settings.starting_position = crate::Start::Latest;
+    world.run(|| false);
+    assert_eq!(world.delivered, [vec![1, 2, 3]]);
+}
+
+#[test]
+fn a_start_at_a_moment_is_sought_and_fixed() {
+    let moment = Timestamp::from_seconds(1_600_000_000);
+    let mut world = World::new(4);
+    world.settings.starting_position = crate::Start::AtTimestamp(moment);
+    let mut machine = world.machine();
+    let action = machine.step(world.now, Event::Loaded(Ok(ShardProgress::default())));
+    assert!(
+        matches!(action, Action::Seek(StartingPosition::AtTimestamp(at)) if at == moment),
+        "{action:?}"
+    );
+    let action = machine.step(world.now, Event::Sought(Ok(world.cursor(&machine, 3))));
+    let Action::Store(progress) = action else { panic!("{action:?}") };
+    assert_eq!(progress.checkpoint, Some(Checkpoint::At(number(3))));
+}
+
+#[test]
+fn a_stream_that_was_made_anew_is_read_from_its_beginning_whatever_the_starting_position() {
+    let shard = ShardAddress { stream: StreamName::new("s").unwrap(), shard: ShardId::new(0) };
+    let mut world = World::new(4);
+    world.settings.starting_position = crate::Start::Latest;
+    let mut machine = world.machine();
+    let checkpoint = Some(Checkpoint::After(number(77)));
+    machine.step(world.now, Event::Loaded(Ok(ShardProgress { checkpoint, intent: None })));
+    let other = ReadError::OtherStream { number: number(77), shard };
+    let action = machine.step(world.now, Event::Sought(Err(other)));
+    assert!(matches!(action, Action::Seek(StartingPosition::TrimHorizon)), "{action:?}");
+    let action = machine.step(world.now, Event::Sought(Ok(world.cursor(&machine, 1))));
+    let Action::Store(progress) = action else { panic!("{action:?}") };
+    assert_eq!(progress.checkpoint, Some(Checkpoint::At(number(1))), "the old position is gone");
 }
 
 #[test]

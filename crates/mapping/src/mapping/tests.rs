@@ -180,7 +180,9 @@ impl World {
             leases: Some(Arc::clone(self) as _),
             module: Arc::new(Holding(Arc::clone(self))),
             failed_store: Arc::clone(self) as _,
+            memory: MemoryBudget::new(64 << 20),
             clock: Arc::new(SystemClock::new()),
+            board: Board::default(),
             seed: 1,
         };
         (drain, tokio::spawn(mapping.run(draining)))

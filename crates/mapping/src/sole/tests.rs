@@ -103,7 +103,9 @@ impl World {
         let worker = SoleWorker { read: Arc::clone(self) as _, progress: Arc::clone(self) as _ };
         let stream = StreamName::new("s").unwrap();
         let own = worker.own(&ConsumerName::new("c"), &stream, listed, start).await?;
-        assert!(own.iter().all(|lease| lease.start == StartingPosition::TrimHorizon));
+        let horizon = StartingPosition::TrimHorizon;
+        let without_checkpoint = if start == LATEST { horizon } else { start };
+        assert!(own.iter().all(|lease| lease.start == without_checkpoint));
         Ok(own.iter().map(|lease| lease.shard.index()).collect())
     }
 
@@ -129,6 +131,15 @@ async fn at_the_trim_horizon_parents_go_before_children() {
     assert_eq!(own().await.unwrap(), [1]);
     world.set(1, Checkpoint::ShardEnd);
     assert_eq!(own().await.unwrap(), [2]);
+}
+
+#[tokio::test]
+async fn a_moment_counts_in_every_shard_and_nothing_is_stored_for_it() {
+    let world = World::with_stores(1);
+    let listed = [shard(0, &[], true), shard(1, &[], false)];
+    let start = StartingPosition::AtTimestamp(baikonur_stream::Timestamp::from_seconds(5));
+    assert_eq!(world.own(&listed, start).await.unwrap(), [0, 1]);
+    assert_eq!((world.checkpoint(0), world.checkpoint(1)), (None, None));
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Failed records as lines, and the keys of the objects that hold them.
 
-use baikonur_stream::{FailedBatch, FailedRecord, Timestamp};
+use baikonur_stream::{FailedBatch, FailedRecord};
 use bytes::Bytes;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
+use super::wall::Wall;
 use crate::intake::UNDECODABLE;
 use crate::objects::gzip::{Deflate, Gzip};
 use crate::objects::name;
@@ -58,23 +60,36 @@ impl Group<'_> {
     /// The key; see the header of `failed_store`.
     pub(super) fn key(&self, unknown_prefix: &str) -> String {
         let first = self.records[0];
-        let reason = name(self.reason, FOLDER_BYTES_MAX);
+        let reason = folder_name(self.reason);
         let reason = match UNDECODABLE.contains(&self.reason) {
             true => format!("{unknown_prefix}/{reason}"),
             false => reason,
         };
-        let consumer = name(self.batch.consumer.as_str(), FOLDER_BYTES_MAX);
+        let consumer = folder_name(self.batch.consumer.as_str());
         let arrival = Wall::of(first.arrival);
         let Wall { year, month, day, hour, minute, second, .. } = arrival;
         let stream = &self.batch.shard.stream;
         let shard = self.batch.shard.shard.index();
         let FailedRecord { sequence_number, sub_sequence, event_index, .. } = first;
-        let count = self.records.len();
+        let (count, places) = (self.records.len(), self.places());
         format!(
             "{reason}/{consumer}/{year:04}-{month:02}/{day:02}/\
              {year:04}-{month:02}-{day:02}-{hour:02}:{minute:02}:{second:02}-\
-             {stream}-{shard}-{sequence_number}-{sub_sequence}-{event_index}-{count}.gz"
+             {stream}-{shard}-{sequence_number}-{sub_sequence}-{event_index}-{count}-{places:08x}.gz"
         )
+    }
+
+    /// Tells objects apart that begin with the same record and have as many, but not the same: with
+    /// lanes a batch may be cut at another place after a crash.
+    fn places(&self) -> u32 {
+        let mut places = Sha256::new();
+        for record in &self.records {
+            places.update(record.sequence_number.to_string());
+            places.update(record.sub_sequence.to_be_bytes());
+            places.update(record.event_index.to_be_bytes());
+        }
+        let digest = places.finalize();
+        u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
     }
 
     /// The lines, compressed. Lets others have a turn between records.
@@ -120,69 +135,22 @@ fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<String>) {
     }
 }
 
-/// A moment as a clock on the wall in UTC shows it.
-struct Wall {
-    year: u64,
-    month: u64,
-    day: u64,
-    hour: u64,
-    minute: u64,
-    second: u64,
-    millisecond: u64,
+/// What the key of an object of ours tells: its folders of reason and module, as [`folder_name`] makes them. None for
+/// other keys.
+pub fn key_folders(key: &str) -> Option<(&str, &str)> {
+    let is_number = |part: &str, digits: usize| {
+        part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut parts = key.rsplit('/');
+    let (file, day, month) = (parts.next()?, parts.next()?, parts.next()?);
+    let (module, reason) = (parts.next()?, parts.next()?);
+    let (year, month) = month.split_once('-')?;
+    let ours =
+        file.ends_with(".gz") && is_number(day, 2) && is_number(month, 2) && is_number(year, 4);
+    ours.then_some((reason, module))
 }
 
-impl Wall {
-    fn of(moment: Timestamp) -> Self {
-        let (days, second) = (moment.seconds() / 86_400, moment.seconds() % 86_400);
-        let (year, month, day) = date(days);
-        Self {
-            year,
-            month,
-            day,
-            hour: second / 3600,
-            minute: second / 60 % 60,
-            second: second % 60,
-            millisecond: moment.millis() % 1000,
-        }
-    }
-
-    fn rfc3339(&self) -> String {
-        let Self { year, month, day, hour, minute, second, millisecond } = self;
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
-    }
-}
-
-/// Year, month and day, `days` days after 1970-01-01.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Counted in years that begin in March, so that the leap day comes last, from 0000-03-01 on.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_are_shown_in_utc() {
-        for (seconds, shown) in [
-            (0, "1970-01-01T00:00:00.007Z"),
-            (951_782_399, "2000-02-28T23:59:59.007Z"),
-            (951_782_400, "2000-02-29T00:00:00.007Z"),
-            (951_868_800, "2000-03-01T00:00:00.007Z"),
-            (1_431_857_103, "2015-05-17T10:05:03.007Z"),
-            (4_107_542_400, "2100-03-01T00:00:00.007Z"),
-            (253_402_300_799, "9999-12-31T23:59:59.007Z"),
-        ] {
-            let moment = Timestamp::from_millis(seconds * 1000 + 7);
-            assert_eq!(Wall::of(moment).rfc3339(), shown);
-        }
-    }
+/// A reason or a module's name as a part of a key.
+pub fn folder_name(text: &str) -> String {
+    name(text, FOLDER_BYTES_MAX)
 }

@@ -6,24 +6,40 @@
 //!
 //! ```text
 //! {reason}/{module}/{YYYY-MM}/{DD}/
-//!     {YYYY-MM-DD-HH:MM:SS}-{stream}-{shard}-{sequence number}-{sub-sequence}-{event}-{records}.gz
+//!     {YYYY-MM-DD-HH:MM:SS}-{stream}-{shard}-{sequence number}-{sub-sequence}-{event}-{records}-{places}.gz
 //! ```
 //!
-//! Time (UTC), number and places are those of the first record of that reason. Before the reasons of
-//! what cannot be decoded stands the unknown prefix: `unknown/not_json/…`.
+//! Time (UTC), number, sub-sequence and event are those of the first record of that reason; `places`
+//! are eight digits of a SHA-256 over those of all its records. Before the reasons of what cannot be
+//! decoded stands the unknown prefix: `unknown/not_json/…`.
 //!
 //! A line is a JSON object: `reason`, `detail`, `consumer`, `stream`, `shard`, `sequence_number`,
 //! `sub_sequence`, `event_index`, `arrival` (RFC 3339, milliseconds), `partition_key` and `data`; the
 //! last two are `partition_key_base64` and `data_base64` when they are not UTF-8.
+//!
+//! What was kept is found again by [`entries`], which reads the documents of AWS Lambda as well; [`Mark`]s tell what of
+//! it was replayed, and a [`Claim`] that one replay runs at a time. Both lie below `redrive/`.
 
+mod claim;
+mod decode;
 mod encode;
+mod lambda;
+mod marks;
+#[cfg(test)]
+mod memory;
+pub mod on_failure;
 mod settings;
+mod wall;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use baikonur_stream::{FailedBatch, FailedStore, KeepError};
 
+pub use claim::{Claim, ClaimError, InFlight, LEASE};
+pub use decode::{Entries, Entry, Foreign, Found, entries};
+pub use encode::{folder_name, key_folders};
+pub use marks::{Mark, Places, is_of_redrive};
 pub use settings::Settings;
 
 use crate::objects::{ObjectDestination, PutMode};
@@ -78,6 +94,7 @@ mod tests {
             reason: reason.to_owned(),
             detail: "a sentence".to_owned(),
             data: Bytes::copy_from_slice(data),
+            given_up: None,
         }
     }
 
@@ -129,7 +146,10 @@ mod tests {
         let stem = "to%20archive/2020-09/13/2020-09-13-12:26:40-router-1-";
         assert_eq!(
             undecodable.0,
-            format!("unknown/not_json/{stem}{}-2-3-2.gz", batch.records[0].sequence_number)
+            format!(
+                "unknown/not_json/{stem}{}-2-3-2-17b26846.gz",
+                batch.records[0].sequence_number
+            )
         );
         assert!(undelivered.0.starts_with(&format!("retry_attempts_exhausted/{stem}")));
         let expected = json!({
@@ -156,6 +176,17 @@ mod tests {
         assert_eq!(files(folder.path()), once);
         store.keep(&batch(vec![record(3, "empty", b"")])).await.unwrap();
         assert_eq!(files(folder.path()).len(), 3);
+    }
+
+    #[tokio::test]
+    async fn another_batch_replaces_nothing_though_it_begins_alike_and_is_as_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        for second in [2, 3] {
+            let records = vec![record(1, "empty", b""), record(second, "empty", b"")];
+            store.keep(&batch(records)).await.unwrap();
+        }
+        assert_eq!(files(folder.path()).len(), 2);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::on_failure::OnFailurePlace;
 use crate::objects::{InvalidDestination, Location};
 
 /// The failed store's settings, by the names that they have in a module's configuration.
@@ -14,6 +15,9 @@ pub struct Settings {
     pub failed_log_s3_bucket: Option<String>,
     /// With `failed_log_s3_bucket`: stands before every key.
     pub failed_log_s3_prefix: Option<String>,
+    /// Lambda's `DestinationConfig.OnFailure`: who is told of batches that were given up. An SQS queue, an SNS topic, or
+    /// a bucket or folder.
+    pub on_failure_destination: Option<String>,
 }
 
 impl Settings {
@@ -46,6 +50,24 @@ impl Settings {
             }
         }
     }
+
+    /// Who is told of batches that were given up; none when nothing is said.
+    ///
+    /// # Errors
+    /// One that cannot be, or that is the failed store itself.
+    pub fn on_failure(&self) -> Result<Option<OnFailurePlace>, InvalidDestination> {
+        let Some(given) = &self.on_failure_destination else { return Ok(None) };
+        let place = OnFailurePlace::parse(given)?;
+        match (&place, self.location()) {
+            (OnFailurePlace::Objects(place), Ok(Some(store))) if *place == store => {
+                Err(InvalidDestination::Choice(format!(
+                    "on_failure_destination is the failed store {store}, which has the records already: a redrive would \
+                     replay them twice"
+                )))
+            }
+            _ => Ok(Some(place)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -71,5 +93,19 @@ mod tests {
         ] {
             assert!(shown(wrong).unwrap_err().to_string().contains("failed_"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_on_failure_destination_is_another_place() {
+        let shown = |text: &str| {
+            let settings: Settings = toml::from_str(text).unwrap();
+            settings.on_failure().map(|place| place.map(|place| place.to_string()))
+        };
+        assert_eq!(shown(""), Ok(None));
+        let url = "on_failure_destination = 's3://b/p'";
+        assert_eq!(shown(url), Ok(Some("s3://b/p".to_owned())));
+        let error = shown(&format!("{url}\nfailed_store = 's3://b/p/'")).unwrap_err().to_string();
+        assert!(error.contains("twice"), "{error}");
+        assert!(shown("on_failure_destination = 'x'").is_err());
     }
 }

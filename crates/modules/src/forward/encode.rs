@@ -3,6 +3,7 @@
 
 use baikonur_stream::{HashKey, PartitionKey, PutEntry, RejectedRecord, SequenceNumber};
 
+use super::put_before::PutBefore;
 use crate::intake::TakenPayload;
 
 /// Records of a put (API reference, `PutRecords`).
@@ -28,10 +29,10 @@ pub(super) struct Put {
 /// Kinesis takes. A source record is never divided, so that "everything up to this one is put" can
 /// be remembered with each put; one that became more than a put may be goes as one all the same.
 ///
-/// Source records up to `put_before` are left out; only what no stream takes is looked for in them.
+/// Source records that were put before are left out; only what no stream takes is looked for in them.
 pub(super) fn puts(
     payloads: Vec<TakenPayload>,
-    put_before: Option<SequenceNumber>,
+    put_before: &PutBefore,
     rejected: &mut Vec<RejectedRecord>,
 ) -> Vec<Put> {
     let mut puts = Vec::new();
@@ -43,7 +44,7 @@ pub(super) fn puts(
             rejected.push(too_large(payload));
             continue;
         }
-        if put_before.is_some_and(|before| payload.sequence_number <= before) {
+        if put_before.includes(&payload.record_key, payload.sequence_number) {
             continue;
         }
         if put.sources.last() != Some(&payload.sequence_number) {
@@ -111,7 +112,7 @@ fn too_large(taken: TakenPayload) -> RejectedRecord {
 #[cfg(test)]
 mod tests {
     use baikonur_record::Payload;
-    use baikonur_stream::Timestamp;
+    use baikonur_stream::{Lane, Timestamp};
     use bytes::Bytes;
 
     use super::*;
@@ -140,7 +141,7 @@ mod tests {
         let payloads = sources.iter().flat_map(|&(source, payloads)| {
             std::iter::repeat_with(move || taken(source, bytes)).take(payloads)
         });
-        let puts = puts(payloads.collect(), None, &mut Vec::new());
+        let puts = puts(payloads.collect(), &PutBefore::default(), &mut Vec::new());
         puts.iter()
             .map(|put| {
                 assert_eq!(put.entries.len(), put.sources.len());
@@ -171,7 +172,8 @@ mod tests {
         let mut rejected = Vec::new();
         let payloads =
             vec![taken(1, 1), taken(2, RECORD_BYTES_MAX + 1), taken(3, RECORD_BYTES_MAX)];
-        let puts = puts(payloads, Some(number(2)), &mut rejected);
+        let put_before = PutBefore::from_positions(vec![(Lane::WHOLE, number(2))]);
+        let puts = puts(payloads, &put_before, &mut rejected);
         assert_eq!(puts.len(), 1);
         assert_eq!(puts[0].sources, [number(3)]);
         assert_eq!(rejected.len(), 1, "also when it was seen before");

@@ -5,11 +5,13 @@
 //! put now is never dropped: the mapping hands it over again, from the first record that is not in
 //! the target.
 //!
-//! With each put the target remembers, atomically, how far this module has come in the source shard.
-//! After a crash between a put and the checkpoint the records come again and are left out; what
-//! among them was rejected is reported again. Targets that cannot remember get them twice.
+//! With each put the target remembers, atomically, how far this module has come in the source shard,
+//! or in a lane of it. After a crash between a put and the checkpoint the records come again and are
+//! left out, also when the number of lanes was changed in between; what among them was rejected is
+//! reported again. Targets that cannot remember get them twice.
 
 mod encode;
+mod put_before;
 mod send;
 mod settings;
 #[cfg(test)]
@@ -19,14 +21,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Batch, Cause, Deliver, Delivery, Module, OpenError, Outcome, RejectedRecord, SequenceNumber,
-    ShardAddress, StreamName, Write,
+    Batch, Cause, Deliver, Delivery, Lane, Module, OpenError, Outcome, RejectedRecord,
+    SequenceNumber, ShardAddress, StreamName, Write,
 };
 
 pub use encode::TOO_LARGE_FOR_STREAM;
 pub use settings::Settings;
 
 use crate::intake::{Intake, Taken, TakenPayload};
+use put_before::PutBefore;
 use send::NotPut;
 
 /// The `kinesis-forward` module.
@@ -52,16 +55,25 @@ impl Forward {
 #[async_trait]
 impl Module for Forward {
     async fn open(&self, shard: &ShardAddress) -> Result<Box<dyn Deliver>, OpenError> {
+        self.open_lane(shard, Lane::WHOLE).await
+    }
+
+    async fn open_lane(
+        &self,
+        shard: &ShardAddress,
+        lane: Lane,
+    ) -> Result<Box<dyn Deliver>, OpenError> {
         let Shared { target, intake, write } = &*self.shared;
         if shard.stream == *target {
             return Err(OpenError(format!(
                 "{target} would be forwarded to itself: target_stream_name must be another stream"
             )));
         }
-        let producer = format!("{}/{shard}", intake.consumer());
-        let put_before = write.remembered(&producer).await.map_err(|error| {
-            OpenError(format!("how far {producer} has put into {target} is not known: {error}"))
+        let whole = format!("{}/{shard}", intake.consumer());
+        let put_before = PutBefore::load(&**write, &whole).await.map_err(|error| {
+            OpenError(format!("how far {whole} has put into {target} is not known: {error}"))
         })?;
+        let producer = put_before::producer(&whole, lane);
         Ok(Box::new(Forwarding { shared: self.shared.clone(), producer, put_before }))
     }
 
@@ -70,12 +82,12 @@ impl Module for Forward {
     }
 }
 
-/// The delivery of one shard.
+/// The delivery of one shard, or of one lane of it.
 struct Forwarding {
     shared: Arc<Shared>,
     producer: String,
-    /// Up to this record all that is to be put was put before.
-    put_before: Option<SequenceNumber>,
+    /// What earlier deliveries of this shard have put.
+    put_before: PutBefore,
 }
 
 #[async_trait]
@@ -102,7 +114,7 @@ impl Forwarding {
         let Shared { target, write, intake } = &*self.shared;
         rejected.extend(part.rejected);
         let mut refused = Vec::new();
-        let puts = encode::puts(part.events, self.put_before, &mut refused);
+        let puts = encode::puts(part.events, &self.put_before, &mut refused);
         rejected.extend(intake.in_proportion(batch, refused));
         for put in puts {
             send::send(&**write, target, &self.producer, put).await?;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use baikonur_stream::{
-    ConsumerName, PartitionKey, Placed, ProducerPosition, PutEntry, PutError, Record, ShardId,
-    Timestamp,
+    ConsumerName, PartitionKey, Placed, ProducerPosition, PutEntry, PutError, Record,
+    SequenceNumber, ShardId, Timestamp,
 };
 use bytes::Bytes;
 
@@ -183,4 +183,39 @@ async fn a_stream_is_not_forwarded_to_itself() {
     let target = Arc::new(Target::default());
     let error = module(&target, "").open(&shard("b")).await.err().unwrap();
     assert!(error.0.contains("target_stream_name"), "{error}");
+}
+
+/// The records of `whole` that are dealt to `lane`.
+fn dealt(whole: &Batch, lane: Lane) -> Option<Batch> {
+    let in_lane = |r: &&Record| Lane::of(&r.partition_key, r.sequence_number, lane.count()) == lane;
+    let records: Vec<_> = whole.records.iter().filter(in_lane).cloned().collect();
+    (!records.is_empty()).then(|| Batch { records, ..whole.clone() })
+}
+
+#[tokio::test]
+async fn nothing_is_put_twice_whatever_the_number_of_lanes_was_before() {
+    let target = Arc::new(Target::default());
+    let module = module(&target, "");
+    let payloads: Vec<String> = (0..40).map(|n| format!(r#"{{"log_type":"a","n":{n}}}"#)).collect();
+    let texts: Vec<&str> = payloads.iter().map(String::as_str).collect();
+    let whole = batch(1, &texts);
+    // Of three lanes two come ahead of the checkpoint, which waits for the third.
+    for lane in Lane::all(3).skip(1) {
+        let mut forwarding = module.open_lane(&shard("a"), lane).await.unwrap();
+        forwarding.deliver(&dealt(&whole, lane).unwrap()).await;
+    }
+    let ahead = target.lines().len();
+    assert!(ahead > 0 && ahead < 40, "{ahead}");
+    // After a stop there are four, then two, then the shard is whole again.
+    for lane in Lane::all(4).take(2).chain(Lane::all(2)) {
+        let mut forwarding = module.open_lane(&shard("a"), lane).await.unwrap();
+        let Some(batch) = dealt(&whole, lane) else { continue };
+        assert_eq!(forwarding.deliver(&batch).await.outcome, Outcome::Delivered);
+    }
+    module.open(&shard("a")).await.unwrap().deliver(&whole).await;
+    let mut lines = target.lines();
+    lines.sort();
+    let mut once = payloads.clone();
+    once.sort();
+    assert_eq!(lines, once);
 }

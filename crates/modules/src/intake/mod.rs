@@ -1,10 +1,12 @@
-//! Intake: what a module takes from a batch. Decoding, the whitelist and rejection are here and nowhere else.
+//! Intake: what a module takes from a batch. Decoding, the whitelist, filters and rejection are here and nowhere else.
 //!
 //! Memory is bounded whatever the records grow into: a batch is taken in [`parts`](Intake::parts)
 //! of a few MiB of decoded events, a record at a time (`record::Limits` bounds what a record grows
 //! into), and what a record's rejected payloads may take is in proportion to the record itself
 //! (see `rejections`).
 
+mod choice;
+mod criteria;
 mod rejections;
 mod resumed;
 mod settings;
@@ -23,11 +25,11 @@ pub use take::{Intake, Parts};
 /// What came out of consecutive records, in their order.
 #[derive(Debug)]
 pub struct Taken<E = TakenEvent> {
-    /// What the whitelist admits.
+    /// What the whitelist admits and a filter takes.
     pub events: Vec<E>,
     /// What could not be decoded.
     pub rejected: Vec<RejectedRecord>,
-    /// How many events the whitelist left out.
+    /// How many events the whitelist and the filters left out.
     pub filtered: u64,
 }
 
@@ -67,7 +69,7 @@ impl TakenEvent {
     }
 }
 
-/// A payload whose log type the whitelist admits, and the record that it was in. Its id and its time
+/// A payload that the whitelist admits and a filter takes, and the record that it was in. Its id and its time
 /// were not looked for.
 #[derive(Debug, Clone)]
 pub struct TakenPayload {

@@ -1,5 +1,7 @@
-//! What the configuration says about decoding: the keys of the originals' Terraform modules, with their defaults.
+//! What the configuration says about decoding and choosing: the keys of the originals' Terraform modules, with their
+//! defaults, and the filter criteria of AWS Lambda.
 
+use baikonur_pattern::FilterCriteria;
 use baikonur_record::{FieldPath, FieldPathError, Schema, Timezone, UnknownTimezone, Whitelist};
 use serde::Deserialize;
 
@@ -18,6 +20,10 @@ pub struct IntakeSettings {
     /// Log types to take: names, `prefix*`, `*`; a leading `!` excludes. Default empty, which means all.
     #[serde(deserialize_with = "crate::settings::list_or_commas")]
     pub log_type_field_whitelist: Vec<String>,
+    /// Patterns of which an event has to match one, as in AWS Lambda; see `docs/filters.md`. Default none, which means
+    /// all. The whitelist is asked first.
+    #[serde(deserialize_with = "super::criteria::deserialize")]
+    pub filter_criteria: FilterCriteria,
     /// The zone of times without an offset, an IANA name. Default `UTC`.
     pub timezone: String,
 }
@@ -30,6 +36,7 @@ impl Default for IntakeSettings {
             log_timestamp_field: "time".to_owned(),
             log_type_unknown_prefix: "unknown".to_owned(),
             log_type_field_whitelist: Vec::new(),
+            filter_criteria: FilterCriteria::default(),
             timezone: "UTC".to_owned(),
         }
     }

@@ -1,11 +1,10 @@
-//! From a batch to the events that its whitelist admits.
+//! From a batch to the events that its module chooses.
 
-use baikonur_record::{
-    Limits, LogType, Origin, Payload, RejectedPayload, Schema, Whitelist, for_each_payload,
-};
+use baikonur_record::{Limits, Origin, Payload, RejectedPayload, Schema, for_each_payload};
 use baikonur_stream::{Batch, ConsumerName, Record, RejectedRecord, SequenceNumber, ShardAddress};
 use metrics::{Counter, counter};
 
+use super::choice::{Choice, Whence};
 use super::rejections::{self, Rejections};
 use super::resumed::{Done, Resumed, sub_sequence};
 use super::{IntakeSettings, IntakeSettingsError, Taken, TakenEvent, TakenPayload};
@@ -22,10 +21,8 @@ const EVENTS_RESERVED_MAX: usize = 1000;
 /// Decoding and choosing, as one module is set up to do it.
 pub struct Intake {
     schema: Schema,
-    whitelist: Whitelist,
+    choice: Choice,
     limits: Limits,
-    /// What a record without a log type is called.
-    unknown_type: String,
     consumer: ConsumerName,
     filtered: Counter,
     resumed: Resumed,
@@ -42,9 +39,8 @@ impl Intake {
     ) -> Result<Self, IntakeSettingsError> {
         Ok(Self {
             schema: settings.schema()?,
-            whitelist: settings.whitelist(),
+            choice: Choice::new(settings),
             limits: Limits::default(),
-            unknown_type: format!("{}/unknown_type", settings.log_type_unknown_prefix),
             consumer: consumer.clone(),
             filtered: counter!("baikonur_filtered_events_total", "module" => consumer.to_string()),
             resumed: Resumed::default(),
@@ -76,7 +72,7 @@ impl Intake {
         })
     }
 
-    /// The payloads of `batch`, chosen by log type alone: for those who only pass them on.
+    /// The payloads of `batch`, chosen as events are but without looking at their time: for those who only pass them on.
     pub fn payload_parts<'b>(&'b self, batch: &'b Batch) -> Parts<'b, TakenPayload> {
         Parts::new(self, batch, Self::take_record_payloads)
     }
@@ -88,17 +84,21 @@ impl Intake {
             sequence_number: &record.sequence_number,
             arrival_millis: i64::try_from(record.arrival.millis()).unwrap_or(i64::MAX),
         };
-        self.decode(source, record, taken, |payload| {
+        let whence = Whence { record, shard_id: &source.shard_id };
+        self.decode(whence, source.done, taken, |payload| {
             let event = self.schema.event(payload, &origin)?;
-            Ok(self.admits(&event.log_type).then(|| TakenEvent {
-                sequence_number: record.sequence_number,
-                arrival: record.arrival,
-                partition_key: event
-                    .partition_key
-                    .as_ref()
-                    .unwrap_or(record.partition_key.bytes())
-                    .clone(),
-                event,
+            let own_key = event.partition_key.as_deref();
+            Ok(self.choice.takes(whence, &event.log_type, own_key, &event.json).then(|| {
+                TakenEvent {
+                    sequence_number: record.sequence_number,
+                    arrival: record.arrival,
+                    partition_key: event
+                        .partition_key
+                        .as_ref()
+                        .unwrap_or(record.partition_key.bytes())
+                        .clone(),
+                    event,
+                }
             }))
         })
     }
@@ -109,13 +109,17 @@ impl Intake {
         record: &Record,
         taken: &mut Taken<TakenPayload>,
     ) -> usize {
-        self.decode(source, record, taken, |payload| {
+        let whence = Whence { record, shard_id: &source.shard_id };
+        self.decode(whence, source.done, taken, |payload| {
             let log_type = self.schema.log_type(&payload)?;
-            Ok(self.admits(&log_type).then(|| TakenPayload {
-                sequence_number: record.sequence_number,
-                arrival: record.arrival,
-                record_key: record.partition_key.clone(),
-                payload,
+            let own_key = payload.partition_key.as_deref();
+            Ok(self.choice.takes(whence, &log_type, own_key, &payload.bytes).then(|| {
+                TakenPayload {
+                    sequence_number: record.sequence_number,
+                    arrival: record.arrival,
+                    record_key: record.partition_key.clone(),
+                    payload,
+                }
             }))
         })
     }
@@ -123,14 +127,15 @@ impl Intake {
     /// Takes one record; gives the bytes that it was decoded to.
     fn decode<E>(
         &self,
-        source: &Source<'_>,
-        record: &Record,
+        whence: Whence<'_>,
+        done: Option<Done>,
         taken: &mut Taken<E>,
         take: impl Fn(Payload) -> Result<Option<E>, RejectedPayload>,
     ) -> usize {
+        let record = whence.record;
         let mut rejections = Rejections::of(record);
         let (mut bytes, mut filtered) = (0, 0);
-        let done = source.done.filter(|done| done.number == record.sequence_number);
+        let done = done.filter(|done| done.number == record.sequence_number);
         let inflated = for_each_payload(&record.data, &self.limits, |payload| {
             if done.is_some_and(|done| sub_sequence(&payload) <= done.sub_sequence) {
                 return;
@@ -139,6 +144,7 @@ impl Intake {
             match payload.and_then(&take) {
                 Ok(Some(event)) => taken.events.push(event),
                 Ok(None) => filtered += 1,
+                Err(rejected) if !self.choice.wants(whence, &rejected) => filtered += 1,
                 Err(rejected) => rejections.push(rejected),
             }
         });
@@ -165,10 +171,6 @@ impl Intake {
             self.count_rejected(&record.reason);
         }
         rejections::in_proportion(batch, refused)
-    }
-
-    fn admits(&self, log_type: &LogType) -> bool {
-        self.whitelist.admits(log_type.declared().unwrap_or(&self.unknown_type))
     }
 
     /// Counts an event that cannot be delivered. Counted again when its batch is tried again.

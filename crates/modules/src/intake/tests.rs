@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use baikonur_pattern::FilterCriteria;
 use baikonur_stream::{
     Batch, ConsumerName, PartitionKey, Record, ShardAddress, ShardId, StreamName,
 };
@@ -14,6 +15,16 @@ use super::*;
 fn intake(whitelist: &str) -> Intake {
     let settings = IntakeSettings {
         log_type_field_whitelist: whitelist.split(',').map(str::to_owned).collect(),
+        ..IntakeSettings::default()
+    };
+    Intake::new(&settings, &ConsumerName::new("test")).unwrap()
+}
+
+/// An intake with these filters, after a whitelist.
+fn filtering(whitelist: &[&str], patterns: &[&str]) -> Intake {
+    let settings = IntakeSettings {
+        log_type_field_whitelist: whitelist.iter().map(|&name| name.to_owned()).collect(),
+        filter_criteria: FilterCriteria::parse(patterns).unwrap(),
         ..IntakeSettings::default()
     };
     Intake::new(&settings, &ConsumerName::new("test")).unwrap()
@@ -219,4 +230,75 @@ fn what_another_worker_has_done_of_a_record_is_left_out() {
     let intake = self::intake("");
     intake.resume_within(&shard, number(0), 2);
     assert_eq!(names(&intake.take(&batch)), ["a", "b", "c", "a"], "another shard");
+}
+
+/// What became of the events and of all rejections: their data, and how many were left out.
+fn outcome(intake: &Intake, batch: &Batch) -> (Vec<Bytes>, Vec<Bytes>, u64) {
+    let taken = intake.take(batch);
+    let events: Vec<_> = taken.events.iter().map(|taken| taken.event.json.clone()).collect();
+    let rejected: Vec<_> = taken.rejected.iter().map(|one| one.data.clone()).collect();
+    let mut parts = intake.payload_parts(batch);
+    let passed_on = parts.next().unwrap();
+    let payloads = passed_on.events.iter().map(|taken| &taken.payload.bytes);
+    assert!(payloads.eq(&events), "one choice, however events are taken");
+    assert_eq!((passed_on.rejected, passed_on.filtered), (taken.rejected, taken.filtered));
+    (events, rejected, taken.filtered)
+}
+
+const ERRORS: &str = r#"{"data":{"level":["ERROR"]}}"#;
+const ERROR: &[u8] = br#"{"log_type":"a","level":"ERROR"}"#;
+const INFO: &[u8] = br#"{"log_type":"a","level":"INFO"}"#;
+
+#[test]
+fn filters_act_on_what_is_decoded() {
+    let envelope = br#"{"messageType":"DATA_MESSAGE","logEvents":[
+        {"id":"1","message":"{\"level\":\"ERROR\"}"},{"id":"2","message":"{\"level\":\"INFO\"}"},{"id":"3","message":"plain"}]}"#;
+    let batch = batch(&[ERROR, INFO, &packed(ERROR), &packed(INFO), &packed(envelope)]);
+    let (events, rejected, filtered) = outcome(&filtering(&[], &[ERRORS]), &batch);
+    assert_eq!(events, [ERROR, ERROR, br#"{"level":"ERROR"}"#]);
+    assert!(rejected.is_empty(), "what is left out goes to no failed store");
+    assert_eq!(filtered, 4);
+}
+
+#[test]
+fn the_whitelist_and_the_filters_both_have_to_admit_an_event() {
+    let other = br#"{"log_type":"b","level":"ERROR"}"#;
+    let batch = batch(&[ERROR, INFO, other]);
+    let (events, _, filtered) = outcome(&filtering(&["b"], &[ERRORS]), &batch);
+    assert_eq!((events, filtered), (vec![Bytes::from_static(other)], 2));
+    let either = [ERRORS, r#"{"data":{"log_type":["a"]}}"#];
+    assert_eq!(outcome(&filtering(&[], &either), &batch).0.len(), 3);
+}
+
+#[test]
+fn data_that_is_no_json_object_is_left_out_where_a_filter_speaks_of_data() {
+    let broken = packed(ERROR);
+    let broken = &broken[..broken.len() - 9];
+    let plain: [&[u8]; 5] = [b"plain", b"[1]", b"", b"{\"level\":\"\xff\"}", broken];
+    let batch = batch(&plain);
+    let (events, rejected, filtered) = outcome(&filtering(&[], &[ERRORS]), &batch);
+    assert!(events.is_empty());
+    assert_eq!(rejected, [broken], "nobody knows what is in it");
+    assert_eq!(filtered, 4);
+    let (_, rejected, filtered) =
+        outcome(&filtering(&[], &[r#"{"partitionKey":["key"]}"#]), &batch);
+    assert_eq!((rejected.len(), filtered), (5, 0));
+    let (_, rejected, filtered) = outcome(&filtering(&[], &[r#"{"partitionKey":["no"]}"#]), &batch);
+    assert_eq!((rejected.len(), filtered), (0, 5));
+}
+
+#[test]
+fn metadata_are_those_of_the_kinesis_record() {
+    let batch = batch(&[ERROR, INFO]);
+    let second = batch.records[1].sequence_number;
+    for (pattern, count) in [
+        (r#"{"partitionKey":["key"]}"#.to_owned(), 2),
+        (format!(r#"{{"sequenceNumber":["{second}"]}}"#), 1),
+        (format!(r#"{{"eventID":["shardId-000000000000:{second}"]}}"#), 1),
+        (r#"{"approximateArrivalTimestamp":[1700000000]}"#.to_owned(), 2),
+        (r#"{"approximateArrivalTimestamp":[{"numeric":["<",1700000000]}]}"#.to_owned(), 0),
+        (r#"{"eventName":["aws:kinesis:record"]}"#.to_owned(), 2),
+    ] {
+        assert_eq!(outcome(&filtering(&[], &[&pattern]), &batch).0.len(), count, "{pattern}");
+    }
 }

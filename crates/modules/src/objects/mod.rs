@@ -4,9 +4,11 @@
 //! An object appears whole or not at all, and is durable when `put` returns: S3 promises both, and
 //! a folder gets a temporary name, fsync of file and directories, and a rename.
 
+mod folder;
 pub mod gzip;
 mod name;
 mod settings;
+mod source;
 mod store;
 
 use async_trait::async_trait;
@@ -15,7 +17,8 @@ use bytes::Bytes;
 pub(crate) use name::hash;
 pub use name::name;
 pub use settings::{InvalidDestination, Location, S3Settings};
-pub use store::open;
+pub use source::{HeldLock, Listed, ObjectSource, PlaceLock, Version, Whole};
+pub use store::{open, open_source};
 
 /// Where objects are put.
 #[async_trait]

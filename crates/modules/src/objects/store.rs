@@ -1,5 +1,6 @@
 //! Destinations through the `object_store` crate, with errors that say what to do.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use object_store::{
     ClientOptions, Error, GetOptions, ObjectStore, PutOptions, PutPayload, RetryConfig,
 };
 
-use super::{InvalidDestination, Location, ObjectDestination, ObjectError, PutMode, S3Settings};
+use super::{
+    InvalidDestination, Location, ObjectDestination, ObjectError, ObjectSource, PutMode, S3Settings,
+};
 
 /// An upload that takes longer is given up and started again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
@@ -29,23 +32,18 @@ pub fn open(
     location: &Location,
     s3: &S3Settings,
 ) -> Result<Arc<dyn ObjectDestination>, InvalidDestination> {
-    let client_error = |error: &dyn std::fmt::Display| InvalidDestination::Client {
-        shown: location.to_string(),
-        why: error.to_string(),
-    };
-    let (store, prefix): (Arc<dyn ObjectStore>, _) = match location {
-        Location::S3 { bucket, prefix } => {
-            let store = bucket_store(bucket, s3)?.build().map_err(|error| client_error(&error))?;
-            (Arc::new(store), Path::parse(prefix))
-        }
-        Location::Folder(folder) => {
-            // From the root on, so that the folder itself is made, durably, when it is needed.
-            let store = LocalFileSystem::new().with_fsync(true);
-            (Arc::new(store), Path::from_absolute_path(folder))
-        }
-    };
-    let prefix = prefix.map_err(|error| client_error(&error))?;
-    Ok(Arc::new(Store { store, prefix, shown: location.to_string() }))
+    Ok(Arc::new(Store::open(location, s3)?))
+}
+
+/// Opens a place to go through what is there.
+///
+/// # Errors
+/// Settings that cannot work.
+pub fn open_source(
+    location: &Location,
+    s3: &S3Settings,
+) -> Result<Arc<dyn ObjectSource>, InvalidDestination> {
+    Ok(Arc::new(Store::open(location, s3)?))
 }
 
 fn bucket_store(bucket: &str, s3: &S3Settings) -> Result<AmazonS3Builder, InvalidDestination> {
@@ -69,14 +67,42 @@ fn bucket_store(bucket: &str, s3: &S3Settings) -> Result<AmazonS3Builder, Invali
     Ok(builder)
 }
 
-struct Store {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
+#[derive(Clone)]
+pub(super) struct Store {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) prefix: Path,
     shown: String,
+    /// None for a bucket.
+    pub(super) folder: Option<PathBuf>,
 }
 
 impl Store {
-    fn path(&self, key: &str) -> Result<Path, ObjectError> {
+    fn open(location: &Location, s3: &S3Settings) -> Result<Self, InvalidDestination> {
+        let client_error = |error: &dyn std::fmt::Display| InvalidDestination::Client {
+            shown: location.to_string(),
+            why: error.to_string(),
+        };
+        let (store, prefix): (Arc<dyn ObjectStore>, _) = match location {
+            Location::S3 { bucket, prefix } => {
+                let store =
+                    bucket_store(bucket, s3)?.build().map_err(|error| client_error(&error))?;
+                (Arc::new(store), Path::parse(prefix))
+            }
+            Location::Folder(folder) => {
+                // From the root on, so that the folder itself is made, durably, when it is needed.
+                let store = LocalFileSystem::new().with_fsync(true);
+                (Arc::new(store), Path::from_absolute_path(folder))
+            }
+        };
+        let prefix = prefix.map_err(|error| client_error(&error))?;
+        let folder = match location {
+            Location::Folder(folder) => Some(folder.clone()),
+            Location::S3 { .. } => None,
+        };
+        Ok(Self { store, prefix, shown: location.to_string(), folder })
+    }
+
+    pub(super) fn path(&self, key: &str) -> Result<Path, ObjectError> {
         let path = match self.prefix.as_ref() {
             "" => Path::parse(key),
             prefix => Path::parse(format!("{prefix}/{key}")),
@@ -84,7 +110,7 @@ impl Store {
         path.map_err(|error| ObjectError::Unavailable(format!("{key:?} is no key: {error}")))
     }
 
-    fn explained(&self, doing: &str, key: &str, error: &Error) -> ObjectError {
+    pub(super) fn explained(&self, doing: &str, key: &str, error: &Error) -> ObjectError {
         let text = error.to_string();
         let url = self.url(key);
         let what = match (element(&text, "Code"), element(&text, "Message")) {
@@ -98,6 +124,9 @@ impl Store {
                 "; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
             }
             Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => "; check the region",
+            _ if is_forbidden(error) && doing == "list" => {
+                "; the credentials have to allow s3:ListBucket"
+            }
             _ if is_forbidden(error) => {
                 "; the credentials have to allow s3:PutObject and s3:GetObject"
             }
@@ -108,6 +137,18 @@ impl Store {
             ObjectError::Forbidden(explained)
         } else {
             ObjectError::Unavailable(explained)
+        }
+    }
+
+    /// Why an object was not put.
+    pub(super) fn not_put(&self, key: &str, error: &Error) -> ObjectError {
+        match error {
+            Error::AlreadyExists { .. } | Error::Precondition { .. } => ObjectError::Exists,
+            Error::NotImplemented { .. } | Error::NotSupported { .. } => ObjectError::NoCreate,
+            error if element(&error.to_string(), "Code") == Some("NotImplemented") => {
+                ObjectError::NoCreate
+            }
+            error => self.explained("write", key, error),
         }
     }
 }
@@ -148,16 +189,7 @@ impl ObjectDestination for Store {
         let options = PutOptions { mode, ..PutOptions::default() };
         match self.store.put_opts(&self.path(key)?, payload, options).await {
             Ok(_) => Ok(()),
-            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
-                Err(ObjectError::Exists)
-            }
-            Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
-                Err(ObjectError::NoCreate)
-            }
-            Err(error) if element(&error.to_string(), "Code") == Some("NotImplemented") => {
-                Err(ObjectError::NoCreate)
-            }
-            Err(error) => Err(self.explained("write", key, &error)),
+            Err(error) => Err(self.not_put(key, &error)),
         }
     }
 
@@ -230,6 +262,7 @@ mod tests {
             store: Arc::new(LocalFileSystem::new()),
             prefix: Path::default(),
             shown: "s3://logs".to_owned(),
+            folder: None,
         };
         assert_eq!(
             store.explained("write", "k", &error).to_string(),

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Module, OpenError, Outcome,
+    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Lane, Module, OpenError, Outcome,
     RejectedRecord, SequenceNumber, ShardAddress,
 };
 use metrics::{Counter, Histogram, counter, histogram};
@@ -83,9 +83,18 @@ impl Module for ToElasticsearch {
     fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
         self.shared.intake.resume_within(shard, number, sub_sequence);
     }
+
+    async fn open_lane(
+        &self,
+        shard: &ShardAddress,
+        _lane: Lane,
+    ) -> Result<Box<dyn Deliver>, OpenError> {
+        // A document that comes again has the same id, whichever lane brings it.
+        self.open(shard).await
+    }
 }
 
-/// The delivery of one shard: one request at a time.
+/// The delivery of one shard, or of one lane of it: one request at a time.
 struct Delivering {
     shared: Arc<Shared>,
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Module, OpenError, Outcome,
+    Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Lane, Module, OpenError, Outcome,
     RejectedRecord, SequenceNumber, ShardAddress,
 };
 use metrics::{Counter, Histogram, counter, histogram};
@@ -75,9 +75,17 @@ impl Module for ToFluent {
     fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
         self.shared.intake.resume_within(shard, number, sub_sequence);
     }
+
+    async fn open_lane(
+        &self,
+        shard: &ShardAddress,
+        _lane: Lane,
+    ) -> Result<Box<dyn Deliver>, OpenError> {
+        self.open(shard).await
+    }
 }
 
-/// The delivery of one shard, over a connection of its own.
+/// The delivery of one shard, or of one lane of it, over a connection of its own.
 struct Delivering {
     shared: Arc<Shared>,
     connection: Option<Connection>,

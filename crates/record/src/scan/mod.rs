@@ -5,27 +5,27 @@ mod string;
 
 use std::ops::Range;
 
-pub(crate) use string::{Key, unescape};
+pub use string::{Key, unescape};
 
 /// How deep containers may nest. RFC 8259, section 9, lets a parser set one; the originals' parser stops at about 1,000.
-const DEPTH_MAX: usize = 512;
+pub const DEPTH_MAX: usize = 512;
 
 /// The first thing that is wrong with a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub struct Fault {
     /// Offset in bytes.
-    pub(crate) at: usize,
+    pub at: usize,
     /// What was expected there.
-    pub(crate) what: &'static str,
+    pub what: &'static str,
 }
 
 /// The root value of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Root {
+pub struct Root {
     /// Without surrounding white space.
-    pub(crate) span: Range<usize>,
+    pub span: Range<usize>,
     /// No line end stands between tokens.
-    pub(crate) one_line: bool,
+    pub one_line: bool,
 }
 
 /// Validates `text`; `member` is called for each member of the root object and has to move the cursor past the value.
@@ -34,7 +34,7 @@ pub(crate) struct Root {
 /// # Errors
 /// The first byte that cannot belong to a JSON text, or a nesting deeper than [`DEPTH_MAX`].
 #[inline]
-pub(crate) fn root<'t, F>(text: &'t [u8], member: F) -> Result<Root, Fault>
+pub fn root<'t, F>(text: &'t [u8], member: F) -> Result<Root, Fault>
 where
     F: FnMut(&mut Cursor<'t>, Key<'t>) -> Result<(), Fault>,
 {
@@ -58,7 +58,7 @@ where
 
 /// A place in a text, between two tokens.
 #[derive(Debug)]
-pub(crate) struct Cursor<'t> {
+pub struct Cursor<'t> {
     text: &'t [u8],
     at: usize,
     line_end_seen: bool,
@@ -66,24 +66,33 @@ pub(crate) struct Cursor<'t> {
 
 impl<'t> Cursor<'t> {
     /// A cursor on the value at `span` of a text that is known to be valid.
-    pub(crate) fn within(text: &'t [u8], span: Range<usize>) -> Self {
+    pub fn within(text: &'t [u8], span: Range<usize>) -> Self {
         Self { text: &text[..span.end], at: span.start, line_end_seen: false }
     }
 
+    /// The whole text.
+    #[inline]
+    pub fn text(&self) -> &'t [u8] {
+        self.text
+    }
+
     /// Offset of the next byte.
-    pub(crate) fn position(&self) -> usize {
+    pub fn position(&self) -> usize {
         self.at
     }
 
     /// The next byte.
     #[inline]
-    pub(crate) fn peek(&self) -> Option<u8> {
+    pub fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
     /// Passes an object; `member` is called with the cursor on the value of each member and has to pass it.
+    ///
+    /// # Errors
+    /// The first byte that cannot belong to an object, or what `member` refuses.
     #[inline]
-    pub(crate) fn object<F>(&mut self, mut member: F) -> Result<(), Fault>
+    pub fn object<F>(&mut self, mut member: F) -> Result<(), Fault>
     where
         F: FnMut(&mut Self, Key<'t>) -> Result<(), Fault>,
     {
@@ -105,8 +114,11 @@ impl<'t> Cursor<'t> {
     }
 
     /// Passes an array; `element` is called with the cursor on each element and has to pass it.
+    ///
+    /// # Errors
+    /// The first byte that cannot belong to an array, or what `element` refuses.
     #[inline]
-    pub(crate) fn array<F>(&mut self, mut element: F) -> Result<(), Fault>
+    pub fn array<F>(&mut self, mut element: F) -> Result<(), Fault>
     where
         F: FnMut(&mut Self) -> Result<(), Fault>,
     {
@@ -126,9 +138,56 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Passes any value and says where it stands.
+    /// Passes an array as if the arrays in it were not nested: `element` is called with the cursor on each element that
+    /// is no array, at whatever depth, and has to pass it.
+    ///
+    /// # Errors
+    /// What is no array, what `element` refuses, or arrays nested deeper than [`DEPTH_MAX`].
     #[inline]
-    pub(crate) fn value(&mut self) -> Result<Range<usize>, Fault> {
+    pub fn flattened<F>(&mut self, mut element: F) -> Result<(), Fault>
+    where
+        F: FnMut(&mut Self) -> Result<(), Fault>,
+    {
+        let mut open = 0;
+        loop {
+            let mut is_empty = false;
+            if open == 0 || self.peek() == Some(b'[') {
+                if open == DEPTH_MAX {
+                    return Err(self.fault("less nesting"));
+                }
+                self.expect(b'[', "`[`")?;
+                open += 1;
+                self.skip_space();
+                is_empty = self.peek() == Some(b']');
+                if !is_empty {
+                    continue;
+                }
+            } else {
+                element(self)?;
+            }
+            // Behind an element, or in an array that has none.
+            loop {
+                self.skip_space();
+                if !is_empty && self.take(b',') {
+                    self.skip_space();
+                    break;
+                }
+                self.expect(b']', "`,` or `]`")?;
+                open -= 1;
+                if open == 0 {
+                    return Ok(());
+                }
+                is_empty = false;
+            }
+        }
+    }
+
+    /// Passes any value and says where it stands.
+    ///
+    /// # Errors
+    /// The first byte that cannot belong to it.
+    #[inline]
+    pub fn value(&mut self) -> Result<Range<usize>, Fault> {
         let start = self.at;
         match self.peek() {
             Some(b'"') => self.string()?,

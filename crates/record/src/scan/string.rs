@@ -11,7 +11,7 @@ const BLOCK: usize = 16;
 
 /// A member's key, as it is written between its quotes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Key<'t> {
+pub struct Key<'t> {
     raw: &'t [u8],
     escaped: bool,
 }
@@ -27,9 +27,15 @@ impl<'t> Key<'t> {
         self.raw
     }
 
+    /// The key, unescaped.
+    #[inline]
+    pub fn text(self) -> Cow<'t, [u8]> {
+        if self.escaped { unescape(self.raw) } else { Cow::Borrowed(self.raw) }
+    }
+
     /// Whether the key, unescaped, is `name`.
     #[inline]
-    pub(crate) fn is(self, name: &[u8]) -> bool {
+    pub fn is(self, name: &[u8]) -> bool {
         if self.escaped {
             return *unescape(self.raw) == *name;
         }
@@ -123,7 +129,7 @@ fn hex4(text: &[u8], at: usize) -> Option<u16> {
 
 /// What the content of a valid string stands for. A surrogate without its partner, which UTF-8 cannot hold, becomes
 /// U+FFFD.
-pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
+pub fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = raw.iter().position(|&byte| byte == b'\\') else {
         return Cow::Borrowed(raw);
     };

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{DEPTH_MAX, Root, root};
+use super::{Cursor, DEPTH_MAX, Fault, Root, root};
 
 fn validate(text: &[u8]) -> Option<Root> {
     root(text, |cursor, _| cursor.value().map(drop)).ok()
@@ -99,6 +99,37 @@ fn nesting_is_bounded_without_recursion() {
     assert!(validate("[".repeat(1 << 20).as_bytes()).is_none());
     let mixed = format!("{}1{}", "{\"a\":[".repeat(200), "]}".repeat(200));
     assert!(validate(mixed.as_bytes()).is_some());
+}
+
+/// The elements that no array holds but the outermost, as they are written.
+fn flattened(text: &str) -> Result<Vec<&str>, Fault> {
+    let mut found = Vec::new();
+    let mut cursor = Cursor::within(text.as_bytes(), 0..text.len());
+    cursor.flattened(|cursor| {
+        found.push(&text[cursor.value()?]);
+        Ok(())
+    })?;
+    assert_eq!(cursor.position(), text.len(), "{text}");
+    Ok(found)
+}
+
+#[test]
+fn nested_arrays_are_passed_as_one() {
+    for (text, elements) in [
+        ("[]", &[][..]),
+        ("[ [ ] , [[]] ]", &[]),
+        ("[1]", &["1"]),
+        ("[[1,[2,{\"a\":[3]}],[]],\n[ [4] ] , 5]", &["1", "2", "{\"a\":[3]}", "4", "5"]),
+    ] {
+        assert_eq!(flattened(text).unwrap(), elements, "{text}");
+    }
+    for text in ["", "1", "{}", "[", "[[]", "[1", "[1,]", "[,1]", "[1 2]", "[[],]", "[1}", "[[1]}"]
+    {
+        assert!(flattened(text).is_err(), "{text}");
+    }
+    let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    assert!(flattened(&deep(DEPTH_MAX)).is_ok());
+    assert!(flattened(&deep(DEPTH_MAX + 1)).is_err());
 }
 
 #[test]
