@@ -921,16 +921,20 @@ def check_line(line, module, record, kept):
 
 
 def check_key(key, module, lines):
-    """The place of the first line, as docs/failed-store.md has it; all lines have its reason."""
+    """The place of the first line and those of all, as docs/failed-store.md has it; all lines have its reason."""
     first = lines[0]
     assert {line["reason"] for line in lines} == {first["reason"]}
     arrival = datetime.fromisoformat(first["arrival"])
     delivering = ("refused_by_elasticsearch", "too_large_for_stream")
     folder = first["reason"] if first["reason"] in delivering else f"unknown/{first['reason']}"
     place = f"{first['sequence_number']}-{first['sub_sequence']}-{first['event_index']}"
+    places = hashlib.sha256(b"".join(
+        line["sequence_number"].encode() + line["sub_sequence"].to_bytes(8) + line["event_index"].to_bytes(4)
+        for line in lines
+    ))
     assert key == (
         f"{folder}/{module}/{arrival:%Y-%m/%d}/{arrival:%Y-%m-%d-%H:%M:%S}-router-{int(first['shard'][-12:])}-"
-        f"{place}-{len(lines)}.gz"
+        f"{place}-{len(lines)}-{places.hexdigest()[:8]}.gz"
     )
 
 

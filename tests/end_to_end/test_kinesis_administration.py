@@ -711,6 +711,37 @@ def test_shards_take_and_give_what_amazons_do_where_that_is_asked_for(tmp_path):
         eventually(lambda: len(read(kinesis, place)) == taken, "all that was taken")
 
 
+def test_operations_of_a_day_are_counted_where_that_is_asked_for_and_over_a_kill(tmp_path):
+    config = {"server": {"limits": "aws"}, "streams": {"s": {"shards": 2}}}
+    with Baikonur(tmp_path, config) as server:
+        # It would try again what is refused as a limit.
+        kinesis = server.client(retries={"total_max_attempts": 1})
+        scale = lambda count: kinesis.update_shard_count(
+            StreamName="s", TargetShardCount=count, ScalingType="UNIFORM_SCALING")
+        for number in range(9):
+            assert scale(3 + number % 2)["TargetShardCount"] == 3 + number % 2
+        scale(3)  # There are three: nothing changes.
+        server.kill()
+        server.start()
+        scale(4)
+        with pytest.raises(kinesis.exceptions.LimitExceededException, match="UpdateShardCount was called 10 times in 24 hours"):
+            scale(3)
+        key = {"StreamName": "s", "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
+        with pytest.raises(kinesis.exceptions.LimitExceededException, match="StartStreamEncryption was called 25 times"):
+            for _ in range(26):
+                kinesis.start_stream_encryption(**key)
+                kinesis.stop_stream_encryption(**key)
+        # Shards by hand have no such quota.
+        (lowest, *_) = kinesis.list_shards(StreamName="s", ShardFilter={"Type": "AT_LATEST"})["Shards"]
+        middle = int(lowest["HashKeyRange"]["StartingHashKey"]) // 2 + int(lowest["HashKeyRange"]["EndingHashKey"]) // 2
+        kinesis.split_shard(StreamName="s", ShardToSplit=lowest["ShardId"], NewStartingHashKey=str(middle))
+        assert kinesis.describe_stream_summary(StreamName="s")["StreamDescriptionSummary"]["OpenShardCount"] == 5
+    with Baikonur(tmp_path, {"streams": {"s": {"shards": 2}}}) as server:
+        kinesis = server.client()
+        for number in range(12):
+            kinesis.update_shard_count(StreamName="s", TargetShardCount=4 + number % 2, ScalingType="UNIFORM_SCALING")
+
+
 def read(kinesis, place):
     try:
         return kinesis.get_records(ShardIterator=place)["Records"]

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from baikonur_server import Baikonur, binary
 from parts.process import part
+from test_tls import Secured
 
 OWNER = Credentials("AKIDOWNER", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 GUEST = Credentials("ASIAGUEST", "guests/secret+1=", "IQoJb3JpZ2luX2VjE==/+token")
@@ -194,6 +195,34 @@ def test_presigned_addresses_work_for_as_long_as_they_say(server, monkeypatch, c
     url, headers = presigned(server, credentials, body, 604_801)
     status, answer = post(url, headers, body)
     assert (status, answer["__type"]) == (400, "IncompleteSignatureException")
+
+
+class Unsigned(auth.SigV4Auth):
+    """The body is left out of what is signed, as it may be where it is encrypted."""
+
+    def payload(self, request):
+        return "UNSIGNED-PAYLOAD"
+
+
+def test_a_body_may_be_unsigned_where_it_is_encrypted_alone(server, tmp_path):
+    def ask(endpoint, body, ask_pool):
+        headers = {
+            "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "Kinesis_20131202.ListStreams",
+            "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD",
+        }
+        request = AWSRequest("POST", f"{endpoint}/", headers)
+        Unsigned(OWNER, "kinesis", REGION).add_auth(request)
+        answer = ask_pool.request("POST", f"{endpoint}/", headers=dict(request.headers), body=body, retries=False, timeout=10)
+        return answer.status, answer.json()
+
+    status, answer = ask(server.endpoint, b'{"Limit":1}', urllib3.PoolManager())
+    assert (status, answer["__type"]) == (400, "InvalidSignatureException")
+    assert "UNSIGNED-PAYLOAD is for encrypted connections" in answer["message"]
+    (tmp_path / "credentials").write_text(FILE)
+    with Secured(tmp_path, credentials_file=str(tmp_path / "credentials")) as secured:
+        pool = urllib3.PoolManager(ca_certs=str(secured.authority))
+        for body in (b'{"Limit":1}', b"{}"):
+            assert ask(secured.endpoint, body, pool) == (200, {"HasMoreStreams": False, "StreamNames": [], "StreamSummaries": []})
 
 
 def variables(credentials):

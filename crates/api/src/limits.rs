@@ -26,8 +26,6 @@ pub(crate) const LIST_SHARDS_MAX: usize = 1000;
 pub(crate) const LIST_CONSUMERS_MAX: usize = 100;
 /// ListStreams: streams of a page, default and cap (API text).
 pub(crate) const LIST_STREAMS_MAX: usize = 100;
-/// Shards of a stream that is made without a count (quotas: on-demand streams start with 4 MB/s).
-pub(crate) const SHARDS_DEFAULT: u32 = 4;
 /// Shards that UpdateShardCount makes at most (API text).
 pub(crate) const SHARD_COUNT_MAX: u32 = 10_000;
 /// Warm throughput at most, in MiB/s: 10 GiB/s (API text).
@@ -73,8 +71,13 @@ pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of a body that earn a second more to send it: a client that is slow but goes on is served.
 pub(crate) const BODY_RATE_MIN: usize = 64 * 1024;
-/// How long a client may take nothing of an answer that waits for it.
+/// How long an answer may wait for its client. What the client takes earns more, see
+/// [`ANSWER_RATE_MIN`].
 pub(crate) const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of answers that earn a second more to take the rest: a client that is slow but goes on is
+/// served, and one that takes a byte a minute is not. On HTTP/2 this is asked of each stream, so it
+/// is less than what is asked of bodies.
+pub(crate) const ANSWER_RATE_MIN: usize = 8 * 1024;
 /// Time for a TLS handshake.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// HTTP/2: requests of a connection at once (RFC 9113, 6.5.2 advises against fewer).
@@ -103,7 +106,17 @@ pub(crate) const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a GetRecords answer may take in memory: the page, and a third more in base64.
-pub(crate) const ANSWER_BYTES_MAX: usize = GET_BYTES_MAX * 7 / 3 + 4 * 1024 * 1024;
+pub(crate) const ANSWER_BYTES_MAX: usize = GET_BYTES_MAX * 7 / 3 + FRAMING_BYTES_MAX;
+/// What an event of a subscription may take, unless a single record is larger.
+pub(crate) const EVENT_ROOM_BYTES: usize =
+    (EVENT_BYTES_MAX + KEY_BYTES_MAX) * 7 / 3 + FRAMING_BYTES_MAX;
+/// A partition key: 256 characters (model) of 4 bytes at most.
+pub(crate) const KEY_BYTES_MAX: usize = 1024;
+/// Names, numbers and keys of 10,000 records.
+const FRAMING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Where there are several accounts, each has at most one part in so many of the memory for answers, in
+/// a region.
+pub(crate) const ANSWER_SHARE: usize = 2;
 
 const _: () = assert!(PUT_BYTES_MAX / 3 * 4 + PUT_RECORDS_MAX * 1024 < BODY_BYTES_MAX);
 const _: () = assert!(H2_SEND_BUFFER_BYTES > H2_PIECE_BYTES);

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use baikonur_stream::{
-    AdministerError, BillingCommitment, ConsumerOrStream, CreateStream, EncryptionPeriod,
-    RecordDistribution, RegisteredConsumer, StreamChange, StreamMode, StreamName, StreamOwner,
-    StreamProperties, TAGS_MAX, Tags, Timestamp,
+    AdministerError, BillingCommitment, ConsumerOrStream, CreateStream, ENCRYPTION_PERIODS_MAX,
+    EncryptionPeriod, RecordDistribution, RegisteredConsumer, Reshard, StreamChange, StreamMode,
+    StreamName, StreamOwner, StreamProperties, TAGS_MAX, Tags, Timestamp,
 };
 
 use crate::catalog::{Catalog, StoredStream};
+use crate::quotas::DailyOperation;
 use crate::reshard::Resharding;
 use crate::settings::{CONSUMERS_MAX, CONSUMERS_MAX_COMMITTED};
 
@@ -22,18 +23,37 @@ pub(crate) enum Change {
     Commit(StreamOwner, BillingCommitment),
 }
 
-/// The catalog after a change made at `now`; none if it is as it was.
+/// When a change is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// What the clock says: for all that is counted from now on or up to now.
+    pub(crate) clock: Timestamp,
+    /// Behind every record so far and before every later one. Ahead of the clock after that was set
+    /// back: for what divides records.
+    pub(crate) arrival: Timestamp,
+}
+
+/// What a store admits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Open shards of all streams.
+    pub(crate) shards: u32,
+    /// Whether operations are limited by the day, as Amazon limits them.
+    pub(crate) daily: bool,
+}
+
+/// The catalog after a change made at a moment; none if it is as it was.
 pub(crate) fn changed(
     catalog: &Catalog,
     change: Change,
-    now: Timestamp,
-    shard_limit: u32,
+    at: Moment,
+    limits: Limits,
 ) -> Result<Option<Catalog>, AdministerError> {
     let mut changed = catalog.clone();
     match change {
         Change::Create(request) => {
-            admit_stream(catalog, &request, shard_limit)?;
-            changed.create(request, now);
+            admit_stream(catalog, &request, limits.shards)?;
+            changed.create(request, at.clock);
         }
         Change::Delete { name, with_consumers } => {
             let has_consumers = !present(catalog, &name)?.consumers.is_empty();
@@ -45,11 +65,17 @@ pub(crate) fn changed(
         Change::Stream(name, change) => {
             let stream = present(catalog, &name)?;
             let committed = catalog.commitments.get(&name.owner());
-            let committed = committed.is_some_and(|commitment| commitment.holds(now));
-            let subject = Subject { name: &name, stream, now, committed };
-            let stream = subject.after(change)?;
+            let committed = committed.is_some_and(|commitment| commitment.holds(at.clock));
+            let open = catalog.open_shards();
+            let subject = Subject { name: &name, stream, at, committed, open, limits };
+            let operation = subject.daily_operation(&change);
+            let mut stream = subject.after(change)?;
+            if let Some(operation) = operation.filter(|_| limits.daily && stream != *subject.stream)
+            {
+                stream.recent_calls.note(operation, at.clock)?;
+            }
             let more = stream.open_shards().saturating_sub(subject.stream.open_shards());
-            admit_shards(catalog, more as u32, shard_limit)?;
+            admit_shards(catalog, more as u32, limits.shards)?;
             changed.streams.insert(name, Arc::new(stream));
         }
         Change::Commit(owner, commitment) => {
@@ -98,9 +124,12 @@ fn admit_tags(tags: &Tags) -> Result<(), AdministerError> {
 struct Subject<'a> {
     name: &'a StreamName,
     stream: &'a StoredStream,
-    now: Timestamp,
+    at: Moment,
     /// Its owner has agreed to a minimum throughput.
     committed: bool,
+    /// Open shards of all streams.
+    open: u32,
+    limits: Limits,
 }
 
 impl Subject<'_> {
@@ -128,9 +157,7 @@ impl Subject<'_> {
             }
             StreamChange::FollowLoad(steps) => {
                 self.must_be(StreamMode::OnDemand)?;
-                return self.reshard(|resharding| {
-                    steps.iter().try_for_each(|step| resharding.step(*step))
-                });
+                return self.follow(steps);
             }
             StreamChange::WarmThroughput(mibps) => {
                 self.must_be(StreamMode::OnDemand)?;
@@ -151,7 +178,7 @@ impl Subject<'_> {
                     _ => {}
                 }
                 let mut stream = self.stream.clone();
-                stream.retain(to, self.now);
+                stream.retain(to, self.at.clock);
                 stream
             }
             StreamChange::RecordKibMax(kib) => self.with(|p| p.record_kib_max = kib),
@@ -161,7 +188,7 @@ impl Subject<'_> {
                 }
                 self.with(|p| p.distribution = distribution)
             }
-            StreamChange::EncryptionKey(key) => self.encrypt(key),
+            StreamChange::EncryptionKey(key) => self.encrypt(key)?,
             StreamChange::EnableMetrics(metrics) => {
                 self.with(|p| p.shard_level_metrics.extend(&metrics))
             }
@@ -183,6 +210,33 @@ impl Subject<'_> {
         Ok(changed)
     }
 
+    /// The operation that a change is counted as, where operations are limited by the day.
+    fn daily_operation(&self, change: &StreamChange) -> Option<DailyOperation> {
+        match change {
+            StreamChange::UpdateShardCount { .. } => Some(DailyOperation::UpdateShardCount),
+            StreamChange::Mode { mode, .. } if *mode != self.stream.properties.mode => {
+                Some(DailyOperation::UpdateStreamMode)
+            }
+            StreamChange::EncryptionKey(Some(_)) => Some(DailyOperation::StartStreamEncryption),
+            StreamChange::EncryptionKey(None) => Some(DailyOperation::StopStreamEncryption),
+            _ => None,
+        }
+    }
+
+    /// The stream after the merges, and after as many splits as there is room for then.
+    fn follow(&self, steps: Vec<Reshard>) -> Result<StoredStream, AdministerError> {
+        let is_merge = |step: &Reshard| matches!(step, Reshard::Merge { .. });
+        let (merges, splits): (Vec<Reshard>, Vec<Reshard>) = steps.into_iter().partition(is_merge);
+        let (open, limit) = (self.open, self.limits.shards);
+        let room = limit.saturating_sub(open) as usize + merges.len();
+        if room == 0 && !splits.is_empty() {
+            let requested = splits.len() as u32;
+            return Err(AdministerError::ShardLimit { requested, open, limit });
+        }
+        let steps = merges.iter().chain(splits.iter().take(room));
+        self.reshard(|resharding| steps.copied().try_for_each(|step| resharding.step(step)))
+    }
+
     fn must_be(&self, mode: StreamMode) -> Result<(), AdministerError> {
         match (self.stream.properties.mode, mode) {
             (StreamMode::OnDemand, StreamMode::Provisioned) => {
@@ -199,7 +253,7 @@ impl Subject<'_> {
         &self,
         work: impl FnOnce(&mut Resharding<'_>) -> Result<(), AdministerError>,
     ) -> Result<StoredStream, AdministerError> {
-        let mut resharding = Resharding::new(self.name, self.stream, self.now.seconds());
+        let mut resharding = Resharding::new(self.name, self.stream, self.at.arrival.seconds());
         work(&mut resharding)?;
         Ok(resharding.done(self.stream))
     }
@@ -221,7 +275,7 @@ impl Subject<'_> {
                 properties.distribution = RecordDistribution::UserPartitionKey;
             }
         });
-        let mut resharding = Resharding::new(self.name, &changed, self.now.seconds());
+        let mut resharding = Resharding::new(self.name, &changed, self.at.arrival.seconds());
         let open = changed.open_shards() as u32;
         if let Some(wanted) = mibps.filter(|wanted| *wanted > open) {
             resharding.evenly(wanted);
@@ -231,19 +285,23 @@ impl Subject<'_> {
 
     /// The stream with a key from now on, or without one. Records know by their arrival whether they
     /// were put under a key.
-    fn encrypt(&self, key: Option<String>) -> StoredStream {
-        let horizon = self.stream.horizon(self.now);
-        self.with(|properties| {
+    fn encrypt(&self, key: Option<String>) -> Result<StoredStream, AdministerError> {
+        let (horizon, at) = (self.stream.horizon(self.at.clock), self.at.arrival);
+        let changed = self.with(|properties| {
             let periods = &mut properties.encryption_periods;
             periods.retain(|period| period.to.is_none_or(|to| to > horizon));
             let open = periods.last_mut().filter(|period| period.to.is_none());
             match (open, &key) {
-                (None, Some(_)) => periods.push(EncryptionPeriod { from: self.now, to: None }),
-                (Some(open), None) => open.to = Some(self.now),
+                (None, Some(_)) => periods.push(EncryptionPeriod { from: at, to: None }),
+                (Some(open), None) => open.to = Some(at),
                 _ => {}
             }
             properties.encryption_key = key;
-        })
+        });
+        match changed.properties.encryption_periods.len() > ENCRYPTION_PERIODS_MAX {
+            true => Err(AdministerError::EncryptionPeriodLimit { limit: ENCRYPTION_PERIODS_MAX }),
+            false => Ok(changed),
+        }
     }
 
     fn no_consumer(&self, consumer: &str) -> AdministerError {
@@ -314,7 +372,7 @@ impl Subject<'_> {
             return Err(AdministerError::ConsumerLimit { limit });
         }
         // Whole seconds, as in its ARN.
-        let created = Timestamp::from_seconds(self.now.seconds());
+        let created = Timestamp::from_seconds(self.at.arrival.seconds());
         consumers.insert(name, RegisteredConsumer { created, tags, policy: None });
         Ok(StoredStream { consumers: consumers.into(), ..self.stream.clone() })
     }

@@ -12,20 +12,24 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use baikonur_stream::{
     BillingCommitment, CreateStream, HashKeyRange, RegisteredConsumers, RetentionHours,
     SequenceNumber, Shard, ShardId, StreamName, StreamOwner, StreamProperties, Timestamp,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::disk::{self, Disk};
+use crate::quotas::RecentCalls;
 
 mod format_1;
 
 pub(crate) const FILE: &str = "catalog.json";
+
+/// A change must not make the file larger than this: well below what an opening reads.
+pub(crate) const BYTES_MAX: usize = 128 * 1024 * 1024;
+const _: () = assert!(BYTES_MAX as u64 <= disk::SMALL_BYTES_MAX / 2);
 
 /// What is stored. Streams are shared with whoever uses them, and replaced, not mutated.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +41,9 @@ pub(crate) struct Catalog {
     pub(crate) streams: BTreeMap<StreamName, Arc<StoredStream>>,
     #[serde(default)]
     pub(crate) commitments: BTreeMap<StreamOwner, BillingCommitment>,
+    /// Bytes of the file that this one was read from or stored as, or the one before it.
+    #[serde(skip)]
+    stored_bytes: usize,
 }
 
 /// One stream as it is stored.
@@ -53,6 +60,42 @@ pub(crate) struct StoredStream {
     /// The index of the next shard that is made.
     pub(crate) next_shard: u32,
     pub(crate) consumers: Arc<RegisteredConsumers>,
+    /// Empty where operations are not limited.
+    #[serde(default, skip_serializing_if = "RecentCalls::is_empty")]
+    pub(crate) recent_calls: RecentCalls,
+}
+
+/// How streams are written, so that a change writes anew the one that it changes, and not thousands.
+#[derive(Debug, Default)]
+pub(crate) struct StreamTexts(BTreeMap<StreamName, (Arc<StoredStream>, Box<RawValue>)>);
+
+impl StreamTexts {
+    /// Takes over streams as they are now.
+    fn follow(&mut self, streams: &BTreeMap<StreamName, Arc<StoredStream>>) -> io::Result<()> {
+        self.0.retain(|name, _| streams.contains_key(name));
+        for (name, stream) in streams {
+            // Streams are replaced, not mutated: the same one is written the same.
+            if !self.0.get(name).is_some_and(|(written, _)| Arc::ptr_eq(written, stream)) {
+                let text = serde_json::value::to_raw_value(&**stream)?;
+                self.0.insert(name.clone(), (Arc::clone(stream), text));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for StreamTexts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, (_, text))| (name, text)))
+    }
+}
+
+/// A [`Catalog`] whose streams are written already.
+#[derive(Serialize)]
+struct CatalogOut<'a> {
+    last_created: u64,
+    streams: &'a StreamTexts,
+    commitments: &'a BTreeMap<StreamOwner, BillingCommitment>,
 }
 
 #[derive(Serialize)]
@@ -78,20 +121,45 @@ impl Catalog {
         let file: FileIn<'_> =
             serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         let text = file.catalog.get();
-        let catalog = match crc32c::crc32c(text.as_bytes()) == file.crc32c {
+        let mut catalog: Self = match crc32c::crc32c(text.as_bytes()) == file.crc32c {
             true => serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?,
             false => format_1::read(text, file.crc32c)
                 .ok_or_else(|| damaged("its checksum does not fit".to_owned()))?,
         };
+        catalog.stored_bytes = bytes.len();
         Ok(Some(catalog))
     }
 
-    /// Stores the catalog; durable on return.
-    pub(crate) fn store(&self, disk: &dyn Disk) -> io::Result<()> {
-        let catalog = serde_json::value::to_raw_value(self)?;
+    /// Stores the catalog; durable on return. One that has outgrown [`BYTES_MAX`] is refused like one
+    /// that has no space on the disk, unless it is smaller than the one before it. `texts` are those
+    /// of an earlier call, or new.
+    pub(crate) fn store(&mut self, disk: &dyn Disk, texts: &mut StreamTexts) -> io::Result<()> {
+        self.store_within(disk, texts, BYTES_MAX)
+    }
+
+    fn store_within(
+        &mut self,
+        disk: &dyn Disk,
+        texts: &mut StreamTexts,
+        bytes_max: usize,
+    ) -> io::Result<()> {
+        texts.follow(&self.streams)?;
+        let (last_created, commitments) = (self.last_created, &self.commitments);
+        let catalog = CatalogOut { last_created, streams: texts, commitments };
+        let catalog = serde_json::value::to_raw_value(&catalog)?;
         let crc32c = crc32c::crc32c(catalog.get().as_bytes());
-        let file = FileOut { crc32c, catalog: &catalog };
-        disk.replace(FILE, &serde_json::to_vec(&file)?)
+        let bytes = serde_json::to_vec(&FileOut { crc32c, catalog: &catalog })?;
+        if bytes.len() > bytes_max.max(self.stored_bytes) {
+            let what = format!(
+                "{FILE} would have {} bytes, and {bytes_max} is the most: delete streams, consumers, \
+                 tags or policies, or let closed shards expire",
+                bytes.len()
+            );
+            return Err(io::Error::new(io::ErrorKind::StorageFull, what));
+        }
+        disk.replace(FILE, &bytes)?;
+        self.stored_bytes = bytes.len();
+        Ok(())
     }
 
     /// The highest second in which a stream was made.
@@ -115,6 +183,7 @@ impl Catalog {
             shards,
             next_shard: shard_count,
             consumers: Arc::default(),
+            recent_calls: RecentCalls::default(),
         };
         self.streams.insert(name, Arc::new(stream));
     }
@@ -174,11 +243,11 @@ pub(crate) fn new_shard(
 impl StoredStream {
     /// The arrival of the oldest record that may be read at `now`.
     pub(crate) fn horizon(&self, now: Timestamp) -> Timestamp {
-        let hours = u64::from(self.properties.retention.hours());
-        now.minus(Duration::from_secs(hours * 3600)).max(self.hidden_before)
+        now.minus(self.properties.retention.duration()).max(self.hidden_before)
     }
 
-    /// Changes how long records are kept.
+    /// Changes how long records are kept. `now` is what the clock says, as readers have it: by the
+    /// arrival of records, which a clock that jumped may have left ahead, it would hide what is fresh.
     pub(crate) fn retain(&mut self, to: RetentionHours, now: Timestamp) {
         if self.properties.retention != to {
             self.hidden_before = self.horizon(now);
@@ -195,6 +264,17 @@ impl StoredStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Catalog {
+        /// The same, taken for what the file on the disk holds.
+        fn sized(self, disk: &crate::SimulatedDisk) -> Self {
+            Self { stored_bytes: disk.files()[FILE].len(), ..self }
+        }
+
+        fn store_in(&mut self, disk: &crate::SimulatedDisk, bytes_max: usize) -> io::Result<()> {
+            self.store_within(disk, &mut StreamTexts::default(), bytes_max)
+        }
+    }
 
     fn create(catalog: &mut Catalog, now: Timestamp) -> StreamName {
         let name = StreamName::new("router").unwrap();
@@ -238,6 +318,56 @@ mod tests {
         let mut stream = StoredStream::clone(&catalog.streams[&name]);
         stream.retain(RetentionHours::MAX, hours(100));
         assert_eq!(stream.horizon(hours(101)), hours(76));
+    }
+
+    #[test]
+    fn a_catalog_that_has_outgrown_what_is_read_is_refused_until_it_shrinks() {
+        let disk = crate::SimulatedDisk::default();
+        let mut catalog = Catalog::default();
+        create(&mut catalog, Timestamp::from_seconds(1000));
+        catalog.store_in(&disk, 2000).unwrap();
+        let stored = disk.files()[FILE].len();
+        assert_eq!(catalog.stored_bytes, stored);
+        let with_policy = |catalog: &Catalog, bytes: usize| {
+            let mut larger = catalog.clone();
+            let stream = larger.streams.values_mut().next().unwrap();
+            let properties = &mut Arc::make_mut(stream).properties;
+            Arc::make_mut(properties).policy = Some("x".repeat(bytes));
+            larger
+        };
+        let refused = with_policy(&catalog, 2000).store_in(&disk, 2000).unwrap_err();
+        assert!(disk::is_full(&refused) && refused.to_string().contains("is the most"));
+        assert_eq!(disk.files()[FILE].len(), stored, "nothing was written");
+        // One of another version may be larger, and gets rid of what it has.
+        let mut outgrown = Catalog { stored_bytes: 9000, ..with_policy(&catalog, 4000) };
+        outgrown.store_in(&disk, 2000).unwrap();
+        assert!(with_policy(&outgrown, 4001).store_in(&disk, 2000).is_err());
+        with_policy(&outgrown, 10).store_in(&disk, 2000).unwrap();
+        assert_eq!(Catalog::load(&disk).unwrap().unwrap(), with_policy(&catalog, 10).sized(&disk));
+    }
+
+    #[test]
+    fn what_is_written_does_not_depend_on_what_was_written_before() {
+        let (disk, mut texts) = (crate::SimulatedDisk::default(), StreamTexts::default());
+        let mut catalog = Catalog::default();
+        let name = |n: u64| StreamName::new(&format!("s-{n}")).unwrap();
+        for n in 0..40u64 {
+            let properties = StreamProperties::default();
+            let request = CreateStream { name: name(n % 7), shard_count: 2, properties };
+            match n % 5 {
+                3 => catalog.delete(&name(n % 4)),
+                4 => {
+                    let stream = catalog.streams.values_mut().next().unwrap();
+                    Arc::make_mut(stream).retain(RetentionHours::MAX, Timestamp::from_seconds(n));
+                }
+                _ => catalog.create(request, Timestamp::from_seconds(1000 + n)),
+            }
+            catalog.store(&disk, &mut texts).unwrap();
+            let with_history = disk.files()[FILE].clone();
+            assert_eq!(Catalog::load(&disk).unwrap().as_ref(), Some(&catalog), "{n}");
+            catalog.store(&disk, &mut StreamTexts::default()).unwrap();
+            assert_eq!(disk.files()[FILE], with_history, "{n}");
+        }
     }
 
     #[test]

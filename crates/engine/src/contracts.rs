@@ -1,6 +1,7 @@
 //! The contracts of `stream` over the store: each method checks, asks the writer or reads, and
 //! translates.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -241,6 +242,12 @@ impl Administer for Engine {
         Ok(streams.keys().filter(|name| name.owner() == *owner).cloned().collect())
     }
 
+    async fn list_owners(&self) -> Result<Vec<StreamOwner>, AdministerError> {
+        let owners =
+            read(&self.store.streams).keys().map(StreamName::owner).collect::<BTreeSet<_>>();
+        Ok(owners.into_iter().collect())
+    }
+
     async fn describe_stream(
         &self,
         name: &StreamName,
@@ -251,6 +258,8 @@ impl Administer for Engine {
             name: name.clone(),
             status: StreamStatus::Active,
             created: Timestamp::from_seconds(stored.incarnation),
+            hidden_before: stored.hidden_before,
+            newest_arrival: self.store.newest_arrival(),
             properties: Arc::clone(&stored.properties),
             shards: Arc::clone(&stored.shards),
             consumers: Arc::clone(&stored.consumers),

@@ -8,14 +8,15 @@ use std::time::Duration;
 use baikonur_stream::Clock;
 use tokio::sync::oneshot;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, StreamTexts};
 use crate::commit::{self, Groups, Next, Queue};
 use crate::disk::{self, Disk, Folder};
+use crate::lock::read;
 use crate::log::AppendError;
 use crate::recovery::{self, RecoveryReport};
 use crate::settings::{EngineSettings, GROUP_BYTES};
 use crate::store::Store;
-use crate::streams::{self, Streams};
+use crate::streams::{self, ShardCounters, Streams};
 use crate::writer::{Request, Start, Writer};
 
 /// Why a store could not be opened. Nothing was lost by trying.
@@ -139,6 +140,12 @@ impl Engine {
         }
     }
 
+    /// What went through the shards of all streams, by stream and shard.
+    pub fn counters(&self) -> Vec<ShardCounters> {
+        let streams = Arc::clone(&read(&self.store.streams));
+        streams.values().flat_map(|stream| stream.counters()).collect()
+    }
+
     /// How the store does.
     pub fn health(&self) -> Health {
         Health { writes_closed: self.store.closed(), damaged: self.store.damaged() }
@@ -197,6 +204,7 @@ pub(crate) fn assemble(
     };
     let recovered = recovery::recover(&disk, &catalog, settings.durability).map_err(wrap)?;
     let streams = Arc::new(streams::in_use(&catalog, &Streams::new()));
+    streams::announce_ends(&Streams::new(), &streams);
     let seen = (recovered.index, recovered.notes);
     let damaged = recovered.report.damaged.clone();
     let store = Arc::new(Store::new((disk, clock), settings.throughput, streams, seen, damaged));
@@ -219,8 +227,8 @@ pub(crate) fn assemble(
 /// Brings a directory of format 1 to this one; done again if the process ends in the middle.
 fn upgrade(disk: &dyn Disk, directory: &std::path::Path) -> Result<Catalog, OpenError> {
     let wrap = |source| OpenError::Io { directory: directory.to_owned(), source };
-    let catalog = load_catalog(disk, directory)?;
-    catalog.store(disk).map_err(wrap)?;
+    let mut catalog = load_catalog(disk, directory)?;
+    catalog.store(disk, &mut StreamTexts::default()).map_err(wrap)?;
     disk.replace(FORMAT_FILE, format!("{FORMAT}\n").as_bytes()).map_err(wrap)?;
     Ok(catalog)
 }
@@ -253,8 +261,8 @@ fn check_format(
         let missing = FORMAT_FILE;
         return Err(OpenError::Incomplete { directory: directory.to_owned(), missing });
     }
-    let catalog = Catalog::default();
-    catalog.store(disk).map_err(wrap)?;
+    let mut catalog = Catalog::default();
+    catalog.store(disk, &mut StreamTexts::default()).map_err(wrap)?;
     disk.replace(FORMAT_FILE, format!("{FORMAT}\n").as_bytes()).map_err(wrap)?;
     Ok(Some(catalog))
 }

@@ -8,7 +8,7 @@
 //! | `contracts` | the contracts of `stream`: check, ask the writer, answer |
 //! | `commit` | the queue from which whole groups are taken |
 //! | `writer`, `administer`, `reshard` | the one owner of log and catalog |
-//! | `budget` | what a shard takes in a second, where that is limited |
+//! | `budget`, `quotas` | what a shard takes in a second, and a stream in a day, where that is limited |
 //! | `group`, `frame` | records get their numbers and are framed |
 //! | `log`, `segment`, `snapshot` | frames become durable, segment after segment |
 //! | `index`, `notes`, `streams` | what is durable is shown |
@@ -43,6 +43,7 @@ mod index;
 mod lock;
 mod log;
 mod notes;
+mod quotas;
 mod read;
 mod recovery;
 mod replay;
@@ -66,6 +67,7 @@ pub use disk::{Disk, DiskFile, Folder, OpenMode};
 pub use engine::{Engine, Health, OpenError};
 pub use recovery::RecoveryReport;
 pub use settings::{Durability, EngineSettings, Throughput};
+pub use streams::ShardCounters;
 pub use verify::{
     Finding, Severity, VerifiedStream, VerifyAccess, VerifyError, VerifyProgress, VerifyReport,
     verify, verify_on,

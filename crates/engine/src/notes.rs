@@ -1,18 +1,20 @@
 //! Notes: small durable texts beside the records. They share the log's group commit and are carried
 //! from segment to segment by snapshots, so their number must stay bounded: by shards times
-//! consumers, by producers, and by findings of damage.
+//! consumers, by producers of the last year, and by findings of damage.
 //!
 //! ```text
 //! progress/{incarnation}/{shard}/{consumer}   JSON of a ShardProgress; updatable
 //! begun/{incarnation}/{consumer}              "1": the consumer's first shards have checkpoints
-//! producer/{name}                             the text of a sequence number; updatable
+//! producer/{name}                             the text of a sequence number; updatable; gone when
+//!                                             no stream can still hold a record of that age
 //! damage/{segment}/{from}-{to}                empty; gone with the segment
 //! ```
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
-use baikonur_stream::ConsumerName;
+use baikonur_stream::{ConsumerName, RetentionHours, SequenceNumber, Timestamp};
 use bytes::Bytes;
 
 use crate::frame::ShardKey;
@@ -51,17 +53,36 @@ pub(crate) fn damages(notes: &Notes) -> Vec<(u64, Range<u64>)> {
     notes.keys().filter_map(parse).collect()
 }
 
-/// Keeps what is still about something: a stream, a shard or a segment that exists.
+/// A producer's position is kept for this long behind the last record that it copied. The source may
+/// be a stream of this store or not, and a shard that is gone here may still have a batch under way,
+/// which is tried again; but no stream anywhere holds records longer than the longest retention
+/// period, so after it, and a day for clocks and batches, nothing up to that position comes again.
+const PRODUCER_LIFE: Duration =
+    RetentionHours::MAX.duration().saturating_add(Duration::from_secs(24 * 3600));
+
+/// Whether a producer's position is of no use at `now`. One without a time is kept.
+fn has_expired(position: &[u8], now: Timestamp) -> bool {
+    let number = std::str::from_utf8(position).ok().and_then(|text| text.parse().ok());
+    let seconds = number.map_or(0, SequenceNumber::time_seconds);
+    seconds > 0 && now.since(Timestamp::from_seconds(seconds)) > PRODUCER_LIFE
+}
+
+/// Keeps what is still about something: a stream, a shard or a segment that exists, or a record that
+/// may.
 pub(crate) fn retain(
     notes: &mut Notes,
+    now: Timestamp,
     stream_exists: impl Fn(u64) -> bool,
     shard_exists: impl Fn(ShardKey) -> bool,
     segment_exists: impl Fn(u64) -> bool,
 ) {
-    notes.retain(|key, _| {
+    notes.retain(|key, value| {
         let mut parts = key.split('/');
         let kind = parts.next();
         let mut number = || parts.next().and_then(|text| text.parse::<u64>().ok());
+        if kind == Some("producer") {
+            return !has_expired(value, now);
+        }
         match (kind, number(), number()) {
             (Some("progress"), Some(incarnation), Some(shard)) => u32::try_from(shard)
                 .is_ok_and(|shard| shard_exists(ShardKey { incarnation, shard })),
@@ -91,13 +112,31 @@ mod tests {
         ];
         let mut notes: Notes = keys.iter().map(|key| (key.clone(), Bytes::new())).collect();
         assert_eq!(damages(&notes), [(5, 10..20), (6, 10..20)]);
-        retain(
-            &mut notes,
-            |incarnation| incarnation == 2,
-            |key| key.incarnation == 2 && key.shard == 0,
-            |segment| segment == 6,
-        );
+        let exists = |key: ShardKey| key.incarnation == 2 && key.shard == 0;
+        let now = Timestamp::from_seconds(1);
+        retain(&mut notes, now, |stream| stream == 2, exists, |segment| segment == 6);
         let kept: Vec<_> = notes.into_keys().collect();
         assert_eq!(kept, [&keys[5], &keys[7], &keys[3], &keys[1]].map(String::clone));
+    }
+
+    #[test]
+    fn a_position_is_kept_for_as_long_as_any_stream_may_hold_its_record() {
+        const START: u64 = 1_700_000_000;
+        let position = |number: &str| {
+            Notes::from([(
+                producer_key("copy/s/shardId-000000000000"),
+                Bytes::from(number.to_owned()),
+            )])
+        };
+        let kept = |number: &str, days: u64| {
+            let mut notes = position(number);
+            let now = Timestamp::from_seconds(START + days * 24 * 3600);
+            retain(&mut notes, now, |_| false, |_| false, |_| false);
+            !notes.is_empty()
+        };
+        let number = SequenceNumber::new(START - 5, 3, 17, START).to_string();
+        assert!(kept(&number, 0) && kept(&number, 366), "its shard may be gone for long");
+        assert!(!kept(&number, 367));
+        assert!(kept("a position of another layout", 5000));
     }
 }

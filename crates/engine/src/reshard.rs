@@ -171,6 +171,7 @@ mod tests {
                 .collect(),
             next_shard: count,
             consumers: Arc::default(),
+            recent_calls: Default::default(),
         }
     }
 

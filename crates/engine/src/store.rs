@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use baikonur_stream::{BillingCommitment, Clock, StreamName, StreamOwner};
+use baikonur_stream::{BillingCommitment, Clock, StreamName, StreamOwner, Timestamp};
 
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::frame::ShardKey;
@@ -31,6 +32,8 @@ pub(crate) struct Store {
     /// Durable ones only, as the index.
     pub(crate) notes: RwLock<Notes>,
     pub(crate) sealed: SealedCache,
+    /// The newest arrival, in milliseconds.
+    newest_arrival: AtomicU64,
     /// Why no write is taken any more.
     closed: RwLock<Option<String>>,
     damaged: Mutex<Vec<String>>,
@@ -54,6 +57,7 @@ impl Store {
             index: RwLock::new(index),
             notes: RwLock::new(notes),
             sealed: SealedCache::default(),
+            newest_arrival: AtomicU64::new(0),
             closed: RwLock::new(None),
             damaged: Mutex::new(damaged),
         }
@@ -62,6 +66,16 @@ impl Store {
     /// A stream in use.
     pub(crate) fn stream(&self, name: &StreamName) -> Option<Arc<Stream>> {
         read(&self.streams).get(name).cloned()
+    }
+
+    /// A record that arrived then is durable.
+    pub(crate) fn arrived(&self, at: Timestamp) {
+        self.newest_arrival.fetch_max(at.millis(), Ordering::Relaxed);
+    }
+
+    /// No record arrived later so far.
+    pub(crate) fn newest_arrival(&self) -> Timestamp {
+        Timestamp::from_millis(self.newest_arrival.load(Ordering::Relaxed))
     }
 
     /// Why no write is taken any more.

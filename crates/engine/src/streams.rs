@@ -4,13 +4,12 @@
 //! on passes from one to the next.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use baikonur_stream::{
     HashKey, PutEntry, RecordDistribution, Shard, ShardId, ShardUsage, StreamName,
 };
-use metrics::Counter;
 use tokio::sync::watch;
 
 use crate::budget::Budget;
@@ -35,8 +34,7 @@ pub(crate) struct Stream {
 /// What is going on in a shard; goes on when its stream is replaced.
 pub(crate) struct Lane {
     tip: watch::Sender<LaneTip>,
-    /// Registered when the shard is first used: most of thousands never may be.
-    flow: OnceLock<Flow>,
+    flow: Flow,
     pub(crate) budget: Budget,
 }
 
@@ -49,42 +47,42 @@ pub(crate) struct LaneTip {
     pub(crate) closed: bool,
 }
 
-/// Records and bytes of one shard.
+/// Records and bytes of one shard since the store was opened. They are gone with their shard, which a
+/// registry of metrics would keep for good.
+#[derive(Debug, Default)]
 pub(crate) struct Flow {
     records_in: Counted,
     bytes_in: Counted,
     records_out: Counted,
     bytes_out: Counted,
-    trimmed: Counter,
+    trimmed: Counted,
 }
 
-/// A counter for operators that can be read as well.
-struct Counted(Counter, AtomicU64);
+#[derive(Debug, Default)]
+struct Counted(AtomicU64);
 
 impl Counted {
     fn add(&self, count: u64) {
-        self.0.increment(count);
-        self.1.fetch_add(count, Ordering::Relaxed);
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 
     fn value(&self) -> u64 {
-        self.1.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed)
     }
 }
 
-impl Flow {
-    fn new(stream: &StreamName, shard: ShardId) -> Self {
-        let register = |name: &'static str| metrics::counter!(name, "stream" => stream.qualified().to_owned(), "shard" => shard.to_string());
-        let counted = |name| Counted(register(name), AtomicU64::new(0));
-        Self {
-            records_in: counted("baikonur_stream_records_in_total"),
-            bytes_in: counted("baikonur_stream_bytes_in_total"),
-            records_out: counted("baikonur_stream_records_out_total"),
-            bytes_out: counted("baikonur_stream_bytes_out_total"),
-            trimmed: register("baikonur_stream_trimmed_records_total"),
-        }
-    }
+/// What went through a shard since the store was opened, for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardCounters {
+    /// The stream.
+    pub stream: StreamName,
+    /// The shard, and its records and bytes.
+    pub usage: ShardUsage,
+    /// Records that expired before a reader that had a position came to them.
+    pub trimmed: u64,
+}
 
+impl Flow {
     /// Counts what was put.
     pub(crate) fn came_in(&self, records: u64, bytes: u64) {
         self.records_in.add(records);
@@ -99,7 +97,7 @@ impl Flow {
 
     /// Counts what expired before a reader came to it.
     pub(crate) fn was_trimmed(&self, records: u64) {
-        self.trimmed.increment(records);
+        self.trimmed.add(records);
     }
 }
 
@@ -115,15 +113,20 @@ impl Stream {
         routes.sort_unstable();
         let lane = |shard: &Shard| {
             let kept = before.and_then(|before| Some(&before.lanes[before.shard(shard.id)?.0]));
-            let lane = kept.map_or_else(|| Arc::new(Lane::new()), Arc::clone);
-            if shard.ending_sequence_number.is_some() {
-                lane.tip.send_if_modified(|tip| !std::mem::replace(&mut tip.closed, true));
-            }
-            lane
+            kept.map_or_else(|| Arc::new(Lane::new()), Arc::clone)
         };
         let lanes = stored.shards.iter().map(lane).collect();
         let stored = Arc::clone(stored);
         Self { name: name.clone(), stored, routes, lanes, spread: AtomicU64::new(0) }
+    }
+
+    /// Wakes who waits at the end of a closed shard.
+    fn announce_ends(&self) {
+        for (shard, lane) in self.stored.shards.iter().zip(&self.lanes) {
+            if shard.ending_sequence_number.is_some() {
+                lane.tip.send_if_modified(|tip| !std::mem::replace(&mut tip.closed, true));
+            }
+        }
     }
 
     /// The place in `stored.shards` of the open shard that owns a hash key.
@@ -172,32 +175,39 @@ impl Stream {
 
     /// Records and bytes of the shard at a place.
     pub(crate) fn flow(&self, place: usize) -> &Flow {
-        let id = self.stored.shards[place].id;
-        self.lanes[place].flow.get_or_init(|| Flow::new(&self.name, id))
+        &self.lanes[place].flow
+    }
+
+    fn usage_at(&self, place: usize) -> ShardUsage {
+        let flow = &self.lanes[place].flow;
+        ShardUsage {
+            shard: self.stored.shards[place].id,
+            records_in: flow.records_in.value(),
+            bytes_in: flow.bytes_in.value(),
+            records_out: flow.records_out.value(),
+            bytes_out: flow.bytes_out.value(),
+        }
     }
 
     /// Records and bytes of the open shards, for those who scale.
     pub(crate) fn usage(&self) -> Vec<ShardUsage> {
-        let usage = |(_, place): &(HashKey, u32)| {
-            let place = *place as usize;
-            let flow = self.lanes[place].flow.get();
-            let value = |counted: fn(&Flow) -> &Counted| flow.map_or(0, |f| counted(f).value());
-            ShardUsage {
-                shard: self.stored.shards[place].id,
-                records_in: value(|flow| &flow.records_in),
-                bytes_in: value(|flow| &flow.bytes_in),
-                records_out: value(|flow| &flow.records_out),
-                bytes_out: value(|flow| &flow.bytes_out),
-            }
-        };
-        self.routes.iter().map(usage).collect()
+        self.routes.iter().map(|(_, place)| self.usage_at(*place as usize)).collect()
+    }
+
+    /// The counters of all shards, open and closed.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = ShardCounters> {
+        (0..self.lanes.len()).map(move |place| ShardCounters {
+            stream: self.name.clone(),
+            usage: self.usage_at(place),
+            trimmed: self.lanes[place].flow.trimmed.value(),
+        })
     }
 }
 
 impl Lane {
     fn new() -> Self {
         let tip = watch::Sender::new(LaneTip::default());
-        Self { tip, flow: OnceLock::new(), budget: Budget::default() }
+        Self { tip, flow: Flow::default(), budget: Budget::default() }
     }
 
     /// Tells waiting readers that records up to `counter` may be read.
@@ -232,4 +242,14 @@ pub(crate) fn in_use(catalog: &Catalog, before: &Streams) -> Streams {
         (name.clone(), stream)
     };
     catalog.streams.iter().map(stream).collect()
+}
+
+/// Tells waiting readers of shards that were closed between `before` and `now`; to be called once
+/// readers find what is in use `now`: who is woken earlier looks at an open shard, and finds nothing.
+pub(crate) fn announce_ends(before: &Streams, now: &Streams) {
+    for (name, stream) in now {
+        if !before.get(name).is_some_and(|before| Arc::ptr_eq(before, stream)) {
+            stream.announce_ends();
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! A group is written and made durable first, shown to readers next, and answered last. Changes of
 //! the catalog stand between groups: requests before one see the streams before it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use bytes::Bytes;
 use metrics::{Gauge, Histogram, gauge, histogram};
 use tokio::sync::oneshot;
 
-use crate::administer::{self, Change};
-use crate::catalog::Catalog;
+use crate::administer::{self, Change, Limits, Moment};
+use crate::catalog::{Catalog, StreamTexts};
 use crate::disk;
 use crate::frame::ShardKey;
 use crate::group::{Group, Grown, Written, size};
@@ -29,9 +29,12 @@ use crate::notes;
 use crate::replay;
 use crate::reserve::Reserve;
 use crate::segment;
+use crate::settings::Throughput;
 use crate::snapshot::{Snapshot, Tip, Tips};
 use crate::store::Store;
 use crate::streams::{self, Stream, Streams};
+
+mod retention;
 
 /// What the writer is asked for.
 pub(crate) enum Request {
@@ -60,11 +63,6 @@ pub(crate) struct StoreNote {
     pub(crate) answer: oneshot::Sender<Result<(), PutError>>,
 }
 
-/// Expired segments are looked for this often, and a segment with records is sealed at this age, so
-/// that retention, which frees whole segments, is not much later than promised.
-const RETENTION_CHECK: Duration = Duration::from_secs(60);
-const SEGMENT_AGE: Duration = Duration::from_secs(3600);
-
 /// Bytes that a group may take beside its payloads: frame headers, lengths, notes.
 const OVERHEAD_PER_ENTRY: u64 = 64;
 
@@ -73,6 +71,7 @@ pub(crate) struct Writer {
     store: Arc<Store>,
     log: Log,
     catalog: Catalog,
+    catalog_texts: StreamTexts,
     streams: Arc<Streams>,
     by_incarnation: HashMap<u64, Arc<Stream>>,
     tips: Tips,
@@ -81,7 +80,7 @@ pub(crate) struct Writer {
     /// When the active segment took its first record.
     active_since: Option<Timestamp>,
     segment_bytes: u64,
-    shard_limit: u32,
+    limits: Limits,
     /// A new segment must be begun before anything is written, behind this jump.
     pending_roll: Option<u64>,
     reserve: Reserve,
@@ -107,17 +106,19 @@ impl Writer {
         let streams = Arc::clone(&read(&store.streams));
         let checked = store.clock.monotonic();
         let reserve = Reserve::open(Arc::clone(&store.disk), segment_bytes);
+        let limits = Limits { shards: shard_limit, daily: store.throughput == Throughput::Aws };
         let mut writer = Self {
             store,
             log,
             catalog,
+            catalog_texts: StreamTexts::default(),
             streams,
             by_incarnation: HashMap::new(),
             tips,
             last_arrival,
             active_since,
             segment_bytes,
-            shard_limit,
+            limits,
             pending_roll: roll,
             reserve,
             checked,
@@ -125,6 +126,7 @@ impl Writer {
             commit_requests: histogram!("baikonur_commit_requests"),
             log_bytes: gauge!("baikonur_log_bytes"),
         };
+        writer.store.arrived(last_arrival);
         writer.use_catalog();
         writer.forget();
         match writer.begin() {
@@ -286,6 +288,7 @@ impl Writer {
             let next_counter = place.last_counter() + 1;
             self.tips.insert(*key, Tip { next_counter, last_arrival: place.arrival });
         }
+        self.store.arrived(self.last_arrival);
         let mut index = write(&self.store.index);
         for (key, place) in written.blocks {
             index.publish(key, place);
@@ -334,29 +337,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Seals the active segment so that it can expire, on a full disk too.
-    fn seal_aged(&mut self) -> Result<(), AppendError> {
-        let jump = self.pending_roll.unwrap_or(0);
-        let mut rolled = self.roll(jump);
-        // What is set aside is not used up for a segment that then stays.
-        let full = matches!(rolled, Err(AppendError::Full(_)));
-        if full && self.active_is_expired() && self.reserve.give_up() {
-            rolled = self.roll(jump);
-        }
-        if rolled.is_ok() {
-            self.pending_roll = None;
-        }
-        rolled
-    }
-
     /// Seals the active segment and begins the next one.
     fn roll(&mut self, jump: u64) -> Result<(), AppendError> {
         let store = &self.store;
         {
             let index = read(&store.index);
             let mut notes = write(&store.notes);
-            let known = |incarnation| self.by_incarnation.contains_key(&incarnation);
-            notes::retain(&mut notes, known, |key| self.exists(key), |number| index.holds(number));
+            let now = store.clock.now();
+            let known = |stream| self.by_incarnation.contains_key(&stream);
+            let exists = |key| self.exists(key);
+            notes::retain(&mut notes, now, known, exists, |number| index.holds(number));
         }
         let (footer, summaries) = {
             let index = read(&store.index);
@@ -372,66 +362,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Looks for expired segments if it is time to.
-    pub(crate) fn keep_house(&mut self) {
-        let now = self.store.clock.monotonic();
-        if now.saturating_sub(self.checked) < RETENTION_CHECK || self.store.closed().is_some() {
-            return;
-        }
-        self.checked = now;
-        let age = |since| self.store.clock.now().since(since);
-        let aged = self.active_since.is_some_and(|since| age(since) >= SEGMENT_AGE);
-        let rolled = if aged { self.seal_aged() } else { self.begin() };
-        if let Err(error) = rolled {
-            self.refusal(error);
-        }
-        // As readers have it, who go by the clock alone.
-        if let Some(trimmed) = self.catalog.trimmed(self.store.clock.now())
-            && let Err(error) = self.adopt(trimmed, true)
-        {
-            tracing::warn!(%error, "shards without records stay listed for now");
-        }
-        self.retain();
-        self.reserve.fill();
-    }
-
-    /// By incarnation, the arrival of the oldest record that may be read.
-    fn horizons(&self) -> BTreeMap<u64, Timestamp> {
-        let now = self.store.clock.now();
-        let horizon =
-            |stream: &Arc<Stream>| (stream.stored.incarnation, stream.stored.horizon(now));
-        self.streams.values().map(horizon).collect()
-    }
-
-    fn active_is_expired(&self) -> bool {
-        let horizons = self.horizons();
-        let index = read(&self.store.index);
-        index.active_blocks().iter().all(|(key, places)| {
-            let horizon = horizons.get(&key.incarnation);
-            horizon.is_none_or(|horizon| places.iter().all(|place| place.arrival < *horizon))
-        })
-    }
-
-    /// Removes segments in which every record is expired or of a deleted stream.
-    fn retain(&self) {
-        let expired = read(&self.store.index).expired(&self.horizons());
-        for number in expired {
-            // Out of the index first: who has it open reads on, and nobody else finds it.
-            write(&self.store.index).remove(number);
-            self.store.sealed.forget(number);
-            let name = segment::name(number);
-            if let Err(error) = self.store.disk.remove(&name) {
-                tracing::warn!(%name, %error, "an expired segment stays until the next start");
-            }
-        }
-        self.show_bytes();
-    }
-
-    fn show_bytes(&self) {
-        let sealed = read(&self.store.index).sealed_bytes();
-        self.log_bytes.set((sealed + self.log.end) as f64);
-    }
-
     /// Changes the catalog: stored first, seen after.
     fn change(&mut self, change: Change) -> Result<(), AdministerError> {
         if let Some(reason) = self.store.closed() {
@@ -439,15 +369,16 @@ impl Writer {
         }
         // Between the records before and those after: a shard is closed after all that it took.
         let next = self.last_arrival.plus(Duration::from_millis(1));
-        let now = self.store.clock.now().max(next);
+        let clock = self.store.clock.now();
+        let at = Moment { clock, arrival: clock.max(next) };
         let frees = matches!(
             change,
             Change::Delete { .. } | Change::Stream(_, StreamChange::DecreaseRetention(_))
         );
-        match administer::changed(&self.catalog, change, now, self.shard_limit)? {
+        match administer::changed(&self.catalog, change, at, self.limits)? {
             Some(changed) => {
                 self.adopt(changed, frees)?;
-                self.last_arrival = now;
+                self.last_arrival = at.arrival;
                 Ok(())
             }
             None => Ok(()),
@@ -455,17 +386,18 @@ impl Writer {
     }
 
     /// Stores a changed catalog and uses it. If it frees space, it may take the reserve.
-    fn adopt(&mut self, changed: Catalog, frees: bool) -> Result<(), AdministerError> {
-        let mut stored = changed.store(&*self.store.disk);
+    fn adopt(&mut self, mut changed: Catalog, frees: bool) -> Result<(), AdministerError> {
+        let mut stored = changed.store(&*self.store.disk, &mut self.catalog_texts);
         if frees && stored.as_ref().is_err_and(disk::is_full) && self.reserve.give_up() {
-            stored = changed.store(&*self.store.disk);
+            stored = changed.store(&*self.store.disk, &mut self.catalog_texts);
         }
         // At once: the next put would take it.
         self.reserve.fill();
         if let Err(error) = stored {
-            let full = disk::is_full(&error);
-            let reason = if full { error.to_string() } else { self.close_writes(&error) };
-            return Err(AdministerError::Unavailable(reason));
+            return Err(match disk::is_full(&error) {
+                true => AdministerError::StorageFull(error.to_string()),
+                false => AdministerError::Unavailable(self.close_writes(&error)),
+            });
         }
         self.catalog = changed;
         self.use_catalog();
@@ -477,11 +409,13 @@ impl Writer {
     }
 
     fn use_catalog(&mut self) {
-        self.streams = Arc::new(streams::in_use(&self.catalog, &self.streams));
+        let now = Arc::new(streams::in_use(&self.catalog, &self.streams));
+        let before = std::mem::replace(&mut self.streams, now);
         let by_incarnation = |stream: &Arc<Stream>| (stream.stored.incarnation, Arc::clone(stream));
         self.by_incarnation = self.streams.values().map(by_incarnation).collect();
         *write(&self.store.commitments) = self.catalog.commitments.clone();
         *write(&self.store.streams) = Arc::clone(&self.streams);
+        streams::announce_ends(&before, &self.streams);
     }
 
     /// Forgets shards that are gone.

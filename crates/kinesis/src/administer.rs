@@ -17,7 +17,7 @@ use baikonur_stream::{
 use crate::change;
 use crate::connect::Connection;
 use crate::counters::Counters;
-use crate::describe::{describe, strange, timestamp};
+use crate::describe::{Described, describe, strange, timestamp};
 use crate::refusal::{refusal, refusal_about_all};
 
 /// Streams of Amazon Kinesis, or of an endpoint that speaks its API: those of the account and
@@ -203,8 +203,8 @@ impl Administer for AmazonKinesis {
                     .to_owned(),
             ));
         };
-        let shards = describe(&self.client, name).await?.stream;
-        let usage = counters.read(name).await.map_err(AdministerError::Unavailable)?;
+        let Described { arn, stream: shards } = describe(&self.client, name).await?;
+        let usage = counters.read(name, &arn).await.map_err(AdministerError::Unavailable)?;
         let none =
             |shard| ShardUsage { shard, records_in: 0, bytes_in: 0, records_out: 0, bytes_out: 0 };
         let of = |id| usage.get(&id).copied().unwrap_or(none(id));

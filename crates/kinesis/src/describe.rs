@@ -53,6 +53,9 @@ pub(crate) async fn describe(
             _ => StreamStatus::Updating,
         },
         created: timestamp(summary.stream_creation_timestamp()),
+        // The service tells neither.
+        hidden_before: Timestamp::default(),
+        newest_arrival: Timestamp::default(),
         properties: Arc::new(properties(&summary)),
         shards: shards.into(),
         consumers: Arc::new(consumers),

@@ -179,6 +179,7 @@ impl Run<'_> {
                 Err(BrokenOff::Refused(
                     AdministerError::AboveDouble { .. }
                     | AdministerError::BelowHalf { .. }
+                    | AdministerError::DailyLimit { .. }
                     | AdministerError::Refused(_),
                 )) => return self.by_hand(&HashKeyRange::evenly(self.target)).await,
                 Err(error) => return Err(error),

@@ -40,6 +40,8 @@ impl Clock for PausedClock {
 pub(crate) struct State {
     pub(crate) shards: Vec<Shard>,
     pub(crate) mode: StreamMode,
+    /// Each has a stream of the one name; it is the same one.
+    pub(crate) owners: Vec<StreamOwner>,
     pub(crate) created: Timestamp,
     /// Looks at a stream after a change until it is ACTIVE.
     pub(crate) looks_until_active: u32,
@@ -71,6 +73,7 @@ impl Service {
             state: Mutex::new(State {
                 shards: shards.collect(),
                 mode: StreamMode::Provisioned,
+                owners: vec![StreamOwner::OWN],
                 created: Timestamp::from_millis(0),
                 looks_until_active: 0,
                 looks_left: 0,
@@ -144,6 +147,8 @@ impl State {
             name: name(),
             status,
             created: self.created,
+            hidden_before: Timestamp::default(),
+            newest_arrival: Timestamp::default(),
             properties: Arc::new(StreamProperties { mode: self.mode, ..Default::default() }),
             shards: self.shards.clone().into(),
             consumers: Arc::default(),
@@ -161,15 +166,19 @@ impl Administer for Service {
         Err(AdministerError::HasConsumers(name.clone()))
     }
 
-    async fn list_streams(&self, _: &StreamOwner) -> Result<Vec<StreamName>, AdministerError> {
-        Ok(vec![name()])
+    async fn list_streams(&self, owner: &StreamOwner) -> Result<Vec<StreamName>, AdministerError> {
+        Ok(vec![owner.stream(name().as_str()).unwrap()])
+    }
+
+    async fn list_owners(&self) -> Result<Vec<StreamOwner>, AdministerError> {
+        Ok(self.state.lock().unwrap().owners.clone())
     }
 
     async fn describe_stream(
         &self,
         stream: &StreamName,
     ) -> Result<StreamDescription, AdministerError> {
-        if *stream != name() {
+        if stream.as_str() != name().as_str() {
             return Err(AdministerError::StreamNotFound(stream.clone()));
         }
         Ok(self.state.lock().unwrap().describe())

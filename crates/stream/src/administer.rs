@@ -44,6 +44,12 @@ pub struct StreamDescription {
     pub status: StreamStatus,
     /// When it was made.
     pub created: Timestamp,
+    /// Records that arrived before are gone, whatever the retention period says now: what had expired
+    /// before the period was made longer stays gone.
+    pub hidden_before: Timestamp,
+    /// No record has arrived later so far, in this stream or another of its store. It lies ahead of a
+    /// clock that was set back; the epoch where it is not known.
+    pub newest_arrival: Timestamp,
     /// What is set for it.
     pub properties: Arc<StreamProperties>,
     /// Its shards, open and closed, by ascending id.
@@ -53,6 +59,12 @@ pub struct StreamDescription {
 }
 
 impl StreamDescription {
+    /// The arrival of the oldest record that may be read at `now`; never before the stream was made.
+    pub fn trim_horizon(&self, now: Timestamp) -> Timestamp {
+        let retention = self.properties.retention.duration();
+        now.minus(retention).max(self.hidden_before).max(self.created)
+    }
+
     /// The shards that take records.
     pub fn open_shards(&self) -> impl Iterator<Item = &Shard> {
         self.shards.iter().filter(|shard| shard.ending_sequence_number.is_none())
@@ -97,7 +109,9 @@ pub enum StreamChange {
         /// How many shards there shall be.
         target: u32,
     },
-    /// Split and merge as the load wants it; refused for streams that are not on demand.
+    /// Split and merge as the load wants it; refused for streams that are not on demand. Of the
+    /// splits only as many are made as the store still takes shards, the first ones; none at all is
+    /// an error.
     FollowLoad(Vec<Reshard>),
     /// Who decides how many shards there are.
     Mode {
@@ -172,6 +186,24 @@ pub enum AdministerError {
         /// The most that the store takes.
         limit: u32,
     },
+    /// The operation was called as often as a stream may have it in 24 hours.
+    #[error("{operation} was called {limit} times in 24 hours")]
+    DailyLimit {
+        /// The operation of the API.
+        operation: &'static str,
+        /// The most calls in 24 hours.
+        limit: usize,
+    },
+    /// A stream remembers so many times with a key, for the records that were put in them.
+    #[error("a stream has at most {limit} periods with a key within its retention period")]
+    EncryptionPeriodLimit {
+        /// The most.
+        limit: usize,
+    },
+    /// There is no space for what is to be stored: on the disk, or in what a store may have of
+    /// streams, tags and policies.
+    #[error("no space left for the change: {0}")]
+    StorageFull(String),
     /// The period is shorter than the present one, which must be decreased by name.
     #[error("{requested} hours is shorter than the present {present} hours")]
     RetentionShorter {
@@ -293,6 +325,11 @@ pub trait Administer: Send + Sync + 'static {
 
     /// The names of all streams of an owner, sorted.
     async fn list_streams(&self, owner: &StreamOwner) -> Result<Vec<StreamName>, AdministerError>;
+
+    /// The owners that have streams here, sorted. One that knows a single account has that one.
+    async fn list_owners(&self) -> Result<Vec<StreamOwner>, AdministerError> {
+        Ok(vec![StreamOwner::OWN])
+    }
 
     /// One stream with its shards and consumers.
     async fn describe_stream(

@@ -37,9 +37,9 @@ pub use names::{
 };
 pub use progress::{Checkpoint, Intent, Progress, ProgressError, ShardProgress};
 pub use properties::{
-    BillingCommitment, EncryptionPeriod, RecordDistribution, RegisteredConsumer,
-    RegisteredConsumers, RetentionHours, ShardLevelMetric, StreamMode, StreamProperties, TAGS_MAX,
-    Tags,
+    BillingCommitment, ENCRYPTION_PERIODS_MAX, EncryptionPeriod, ON_DEMAND_SHARDS_MIN,
+    RecordDistribution, RegisteredConsumer, RegisteredConsumers, RetentionHours, ShardLevelMetric,
+    StreamMode, StreamProperties, TAGS_MAX, Tags,
 };
 pub use read::{ChildShard, Cursor, Read, ReadError, ReadLimits, ReadPage, StartingPosition};
 pub use record::{PartitionKey, PartitionKeyError, Record};

@@ -1,6 +1,7 @@
 //! What a stream is beside its shards and records: mode, retention, limits, tags, consumers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,11 @@ impl RetentionHours {
     pub const fn hours(self) -> u32 {
         self.0
     }
+
+    /// The period.
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64 * 3600)
+    }
 }
 
 /// Who decides how many shards there are (`StreamMode`).
@@ -38,6 +44,9 @@ pub enum StreamMode {
     /// The service, by the load.
     OnDemand,
 }
+
+/// Shards that an on-demand stream begins with, and is never merged below (quotas page: 4 MB/s).
+pub const ON_DEMAND_SHARDS_MIN: u32 = 4;
 
 /// How records find their shard (`RecordDistributionStrategy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -109,7 +118,8 @@ pub struct StreamProperties {
     pub record_kib_max: u32,
     /// The KMS key named by whoever switched encryption on; the data stay as they are.
     pub encryption_key: Option<String>,
-    /// When there was a key, oldest first, as far as records of then may be retained.
+    /// When there was a key, oldest first, as far as records of then may be retained; at most
+    /// [`ENCRYPTION_PERIODS_MAX`].
     pub encryption_periods: Vec<EncryptionPeriod>,
     /// Metrics that are kept per shard.
     pub shard_level_metrics: BTreeSet<ShardLevelMetric>,
@@ -120,6 +130,10 @@ pub struct StreamProperties {
     /// The resource policy, a JSON document.
     pub policy: Option<String>,
 }
+
+/// Periods with a key that a stream remembers: 25 a day (quotas page, StartStreamEncryption) over the
+/// longest retention period.
+pub const ENCRYPTION_PERIODS_MAX: usize = 25 * 365;
 
 /// A time in which a stream had a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,8 +147,10 @@ pub struct EncryptionPeriod {
 impl StreamProperties {
     /// Whether records that arrived at `arrival` were put under a key.
     pub fn is_encrypted_at(&self, arrival: Timestamp) -> bool {
-        let holds = |p: &EncryptionPeriod| p.from <= arrival && p.to.is_none_or(|to| arrival < to);
-        self.encryption_periods.iter().any(holds)
+        // They follow each other, so only the last one that began by then can hold.
+        let begun = self.encryption_periods.partition_point(|period| period.from <= arrival);
+        let last = begun.checked_sub(1).map(|place| self.encryption_periods[place]);
+        last.is_some_and(|period| period.to.is_none_or(|to| arrival < to))
     }
 
     /// The smallest and the largest limit of a record's size in KiB (API model).

@@ -33,6 +33,8 @@ const SECONDS_MAX: u64 = 16_025_175_000;
 /// 19 decimal digits, the most that fit into a limb.
 const GROUP: u64 = 10_000_000_000_000_000_000;
 const GROUP_DIGITS: usize = 19;
+/// 2^192 has 58 digits.
+const GROUPS: usize = 4;
 
 impl SequenceNumber {
     /// Below every record: the lower bound of a shard whose numbers are not known yet.
@@ -130,26 +132,30 @@ impl fmt::Debug for SequenceNumber {
     }
 }
 
+/// An integer of three limbs, highest first, divided by [`GROUP`], and what is left.
+const fn divided([high, middle, low]: [u64; 3]) -> ([u64; 3], u64) {
+    let group = GROUP as u128;
+    let middle = (high % GROUP) as u128 * (1 << 64) + middle as u128;
+    let low = (middle % group) * (1 << 64) + low as u128;
+    ([high / GROUP, (middle / group) as u64, (low / group) as u64], (low % group) as u64)
+}
+
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Divided by one group after the other; what is left after three has a digit at most.
-        let group = u128::from(GROUP);
-        let divide = |[a, b, c]: [u64; 3]| {
-            let (qa, ra) = (u128::from(a) / group, u128::from(a) % group);
-            let t = ra << 64 | u128::from(b);
-            let (qb, rb) = (t / group, t % group);
-            let t = rb << 64 | u128::from(c);
-            ([qa as u64, qb as u64, (t / group) as u64], (t % group) as u64)
-        };
-        let (rest, low) = divide(self.0);
-        let (rest, middle) = divide(rest);
-        let (rest, high) = divide(rest);
-        match (rest[2], high, middle) {
-            (0, 0, 0) => write!(f, "{low}"),
-            (0, 0, _) => write!(f, "{middle}{low:019}"),
-            (0, _, _) => write!(f, "{high}{middle:019}{low:019}"),
-            (top, _, _) => write!(f, "{top}{high:019}{middle:019}{low:019}"),
+        let mut digits = [b'0'; GROUPS * GROUP_DIGITS];
+        let mut rest = self.0;
+        let mut end = digits.len();
+        while rest != [0; 3] {
+            let group;
+            (rest, group) = divided(rest);
+            let mut buffer = itoa::Buffer::new();
+            let group = buffer.format(group).as_bytes();
+            digits[end - group.len()..end].copy_from_slice(group);
+            end -= GROUP_DIGITS;
         }
+        let first = digits.iter().position(|digit| *digit != b'0').unwrap_or(digits.len() - 1);
+        f.write_str(str::from_utf8(&digits[first..]).expect("digits are ASCII"))
     }
 }
 

@@ -103,6 +103,8 @@ impl Administer for Weightless {
             ending_sequence_number: None,
         };
         Ok(StreamDescription {
+            hidden_before: Timestamp::default(),
+            newest_arrival: Timestamp::default(),
             name: name.clone(),
             status: StreamStatus::Active,
             created: Timestamp::from_seconds(1_700_000_000),

@@ -142,6 +142,11 @@ impl Credentials {
         self.0.is_empty()
     }
 
+    /// The account of each; none for the server's own.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = Option<&str>> {
+        self.0.values().map(|credential| credential.account())
+    }
+
     pub(crate) fn get(&self, access_key_id: &str) -> Option<&Arc<Credential>> {
         self.0.get(access_key_id)
     }

@@ -37,7 +37,8 @@ impl ConsumerShape {
     }
 }
 
-/// A consumer as a request names it: by its ARN, by its name and the ARN of its stream, or by all.
+/// A consumer as a request names it: by its ARN, by its name and the ARN of its stream, or by all, which
+/// must not contradict each other.
 pub(crate) struct NamedConsumer {
     stream: StreamName,
     name: String,
@@ -51,13 +52,14 @@ impl NamedConsumer {
         name: Option<&Text<'_>>,
         arn: Option<&Text<'_>>,
     ) -> Result<Self, ApiError> {
-        let by_name = home.optional_stream(None, stream_arn)?.zip(name.map(Text::as_str));
+        let of_stream = home.optional_stream(None, stream_arn)?;
+        let named = name.map(Text::as_str);
         let by_arn = arn.map(|arn| home.resource(arn)).transpose()?;
-        match (by_name, by_arn) {
-            (by_name, Some(Resource { stream, consumer: Some(consumer) })) => {
+        match (of_stream.clone().zip(named), by_arn) {
+            (_, Some(Resource { stream, consumer: Some(consumer) })) => {
                 let ConsumerName { name, created } = consumer;
-                let same = |(s, n): (StreamName, &str)| s == stream && n == name;
-                if !by_name.is_none_or(same) {
+                let is_other = of_stream.is_some_and(|of| of != stream);
+                if is_other || named.is_some_and(|named| named != name) {
                     let message = "ConsumerARN is not that of ConsumerName and StreamARN.";
                     return Err(ApiError::invalid_argument(message));
                 }

@@ -1,13 +1,14 @@
 //! CreateStream. The stream is ACTIVE when the answer comes.
 
 use baikonur_stream::{
-    CreateStream, RecordDistribution, RetentionHours, StreamMode, StreamProperties,
+    CreateStream, ON_DEMAND_SHARDS_MIN, RecordDistribution, RetentionHours, StreamMode,
+    StreamProperties,
 };
 
 use crate::kinesis::Kinesis;
 use crate::kinesis::shapes::{DISTRIBUTIONS, ModeMember, distribution};
 use crate::kinesis::update_stream_warm_throughput::warm_throughput;
-use crate::limits::{RECORD_KIB, SHARDS_DEFAULT};
+use crate::limits::RECORD_KIB;
 use crate::wire::constraint::{NAME, NAME_LENGTH, OneOf, Range, Required, missing};
 use crate::wire::error::ApiError;
 use crate::wire::members::{Integer, Text};
@@ -41,7 +42,9 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Creat
     let shard_count = match (request.shard_count, mode) {
         (Some(Integer(count)), _) => count.unsigned_abs().max(warm_throughput_mibps.unwrap_or(0)),
         (None, StreamMode::Provisioned) => return Err(missing("ShardCount")),
-        (None, StreamMode::OnDemand) => SHARDS_DEFAULT.max(warm_throughput_mibps.unwrap_or(0)),
+        (None, StreamMode::OnDemand) => {
+            ON_DEMAND_SHARDS_MIN.max(warm_throughput_mibps.unwrap_or(0))
+        }
     };
     let distribution = distribution(request.distribution.as_ref());
     let on_demand_only =

@@ -74,6 +74,8 @@ mod tests {
             json!({ "StreamARN": STREAM }),
             json!({ "ConsumerName": "c" }),
             json!({ "StreamARN": STREAM, "ConsumerName": "d", "ConsumerARN": arn }),
+            json!({ "ConsumerName": "d", "ConsumerARN": arn }),
+            json!({ "StreamARN": format!("{STREAM}2"), "ConsumerARN": arn }),
         ] {
             let error = world.call("DescribeStreamConsumer", &body.to_string()).await.unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidArgument, "{body}");

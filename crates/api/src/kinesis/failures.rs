@@ -183,6 +183,9 @@ impl Home {
                 "UpdateShardCount cannot scale down below half your current open shard count. \
                  Current open shard count: {open} Target shard count: {target}"
             )),
+            AdministerError::DailyLimit { .. }
+            | AdministerError::EncryptionPeriodLimit { .. }
+            | AdministerError::StorageFull(_) => limit_exceeded(format!("{error}.")),
             AdministerError::OnDemand(stream) => ApiError::new(
                 ErrorCode::Validation,
                 format!(
@@ -270,6 +273,16 @@ mod tests {
         assert_eq!(full.code, ErrorCode::ProvisionedThroughputExceeded);
         assert!(full.message.unwrap().ends_with("no space left for records: disk."));
         assert_eq!(failure(PutError::Unavailable("x".into())).code.status(), 500);
+    }
+
+    #[test]
+    fn a_change_that_finds_no_space_is_told_as_a_limit() {
+        let failure = home().administer_failure(&AdministerError::StorageFull("catalog".into()));
+        assert_eq!(failure.code, ErrorCode::LimitExceeded);
+        assert_eq!(failure.message.unwrap(), "no space left for the change: catalog.");
+        let limit = AdministerError::DailyLimit { operation: "UpdateShardCount", limit: 10 };
+        let failure = home().administer_failure(&limit);
+        assert_eq!(failure.message.unwrap(), "UpdateShardCount was called 10 times in 24 hours.");
     }
 
     #[test]

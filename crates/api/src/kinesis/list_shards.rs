@@ -1,6 +1,6 @@
 //! ListShards: shards of a stream, filtered, in pages.
 
-use baikonur_stream::{Shard, StreamDescription, StreamName, Timestamp};
+use baikonur_stream::{Shard, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::kinesis::Kinesis;
@@ -139,8 +139,7 @@ fn started(request: &Request<'_>, kinesis: &Kinesis) -> Result<Query, ApiError> 
 }
 
 impl Filter {
-    /// Whether a shard is among those asked for. Moments before the trim horizon count as it, and
-    /// the trim horizon is never before the stream was made.
+    /// Whether a shard is among those asked for. Moments before the trim horizon count as it.
     fn admits(self, shard: &Shard, trim_horizon: Timestamp) -> bool {
         let opened = Timestamp::from_seconds(shard.starting_sequence_number.time_seconds());
         // Numbers know whole seconds: the shard may have been open until that one ended.
@@ -148,7 +147,7 @@ impl Filter {
             shard.ending_sequence_number.is_none_or(|end| end.time_seconds() >= moment.seconds())
         };
         match self {
-            Self::FromTrimHorizon => true,
+            Self::FromTrimHorizon => open_at(trim_horizon),
             Self::AtTrimHorizon => opened <= trim_horizon && open_at(trim_horizon),
             Self::AtLatest => shard.ending_sequence_number.is_none(),
             Self::At(moment) => {
@@ -158,12 +157,6 @@ impl Filter {
             Self::From(moment) => open_at(moment.max(trim_horizon)),
         }
     }
-}
-
-fn trim_horizon(stream: &StreamDescription, now: Timestamp) -> Timestamp {
-    let retention =
-        std::time::Duration::from_secs(u64::from(stream.properties.retention.hours()) * 3600);
-    now.minus(retention).max(stream.created)
 }
 
 output! {
@@ -179,7 +172,7 @@ pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiE
     if query.created.is_some_and(|created| created != stream.created.seconds()) {
         return Err(kinesis.home.stream_not_found(&query.stream));
     }
-    let horizon = trim_horizon(&stream, kinesis.streams.clock.now());
+    let horizon = stream.trim_horizon(kinesis.streams.clock.now());
     let mut rest = stream.shards.iter().filter(|shard| {
         query.filter.admits(shard, horizon) && shard.id.to_string().as_str() > query.after.as_str()
     });

@@ -20,6 +20,7 @@
 
 mod add_tags_to_stream;
 mod answer;
+mod answer_room;
 mod changes;
 mod consumers;
 mod create_stream;
@@ -82,15 +83,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use answer::{Answer, Frames};
+use answer_room::AnswerRoom;
+pub(crate) use answer_room::{Reserved, permits, room};
 pub(crate) use home::Home;
 use read_budgets::ReadBudgets;
 use subscriptions::Subscriptions;
 
 use crate::kinesis::answer::IntoAnswer;
-use crate::limits::ANSWER_BYTES_MAX;
 use crate::server::Limits;
 use crate::wire::constraint::{Constrained, Path, Violations};
 use crate::wire::error::{ApiError, ErrorCode};
@@ -102,14 +103,11 @@ use crate::{ServerSettings, Streams};
 pub(crate) struct Shared {
     pub(crate) streams: Streams,
     pub(crate) tokens: Tokens,
-    /// Memory for answers, in permits of [`ROOM_UNIT`] bytes.
-    pub(crate) answer_room: Arc<Semaphore>,
+    /// Memory for answers.
+    pub(crate) answer_room: AnswerRoom,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) read_budgets: ReadBudgets,
 }
-
-/// One permit of room stands for this many bytes.
-pub(crate) const ROOM_UNIT: usize = 1024;
 
 impl Shared {
     /// What requests to `streams` share.
@@ -117,7 +115,7 @@ impl Shared {
         Arc::new(Self {
             streams,
             tokens: Tokens::default(),
-            answer_room: room(settings.answer_bytes_max),
+            answer_room: AnswerRoom::new(settings.answer_bytes_max, settings.has_many_accounts()),
             subscriptions: Subscriptions::default(),
             read_budgets: ReadBudgets::new(settings.limits == Limits::Aws),
         })
@@ -155,46 +153,6 @@ impl Kinesis {
             }
         }
     }
-}
-
-impl Kinesis {
-    /// Room for an answer as large as one may be.
-    pub(crate) async fn reserve_answer(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let count = permits(ANSWER_BYTES_MAX) as u32;
-        let room = Arc::clone(&self.answer_room).acquire_many_owned(count).await;
-        room.map_err(|_| ApiError::new(ErrorCode::InternalFailure, "the server is shutting down"))
-    }
-}
-
-/// An answer that gives its room back once the last byte of it is sent.
-pub(crate) struct Reserved<T> {
-    bytes: T,
-    _room: OwnedSemaphorePermit,
-}
-
-impl<T: AsRef<[u8]> + Send + 'static> Reserved<T> {
-    /// The bytes, holding as much of the room as they need.
-    pub(crate) fn hold(bytes: T, mut room: OwnedSemaphorePermit) -> Bytes {
-        let needless = room.num_permits().saturating_sub(permits(bytes.as_ref().len()));
-        drop(room.split(needless));
-        Bytes::from_owner(Self { bytes, _room: room })
-    }
-}
-
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Reserved<T> {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes.as_ref()
-    }
-}
-
-/// Room for `bytes`.
-pub(crate) fn room(bytes: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new((bytes / ROOM_UNIT).min(Semaphore::MAX_PERMITS)))
-}
-
-/// The permits that stand for `bytes`.
-pub(crate) fn permits(bytes: usize) -> usize {
-    bytes.div_ceil(ROOM_UNIT)
 }
 
 /// The service that targets name.

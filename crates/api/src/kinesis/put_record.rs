@@ -1,6 +1,6 @@
 //! PutRecord.
 
-use baikonur_stream::{PutEntry, SequenceNumber, ShardId, StreamName};
+use baikonur_stream::{PutEntry, SequenceNumber, ShardId, StreamDescription, StreamName};
 
 use crate::kinesis::Kinesis;
 use crate::kinesis::entries::{Entry, admit, decode};
@@ -29,6 +29,8 @@ structure! {
 pub(crate) struct Call {
     stream: StreamName,
     entries: Vec<PutEntry>,
+    /// `SequenceNumberForOrdering`.
+    ordering: Option<String>,
     dry_run: bool,
 }
 
@@ -40,20 +42,24 @@ pub(crate) fn translate(request: Request<'_>, kinesis: &Kinesis) -> Result<Call,
         explicit_hash_key: request.explicit_hash_key,
     };
     let entries = decode(&[entry])?;
-    if let Some(number) = &request.ordering {
-        check_ordering(number.as_str(), &stream, kinesis)?;
-    }
-    Ok(Call { stream, entries, dry_run: request.dry_run.is_some_and(|dry_run| dry_run.0) })
+    let ordering = request.ordering.map(|number| number.as_str().to_owned());
+    let dry_run = request.dry_run.is_some_and(|dry_run| dry_run.0);
+    Ok(Call { stream, entries, ordering, dry_run })
 }
 
-/// Numbers of a shard always grow, so any number of the past is a lower bound already.
-fn check_ordering(number: &str, stream: &StreamName, kinesis: &Kinesis) -> Result<(), ApiError> {
-    let now = kinesis.streams.clock.now().seconds();
-    let past = |number: SequenceNumber| number.is_version_2() && number.time_seconds() <= now;
+/// Numbers of a shard always grow, so any number of the past is a lower bound already; and so is one
+/// that was given while the clock was ahead.
+fn check_ordering(
+    number: &str,
+    stream: &StreamDescription,
+    kinesis: &Kinesis,
+) -> Result<(), ApiError> {
+    let newest = kinesis.streams.clock.now().max(stream.newest_arrival).seconds();
+    let past = |number: SequenceNumber| number.is_version_2() && number.time_seconds() <= newest;
     if number.parse().is_ok_and(past) {
         return Ok(());
     }
-    let account = &kinesis.home.account;
+    let (account, stream) = (&kinesis.home.account, &stream.name);
     Err(ApiError::invalid_argument(format!(
         "ExclusiveMinimumSequenceNumber {number} used in PutRecord on stream {stream} under account \
          {account} is invalid."
@@ -69,11 +75,15 @@ output! {
 }
 
 pub(crate) async fn answer(call: Call, kinesis: &Kinesis) -> Result<Output, ApiError> {
-    let Call { stream, entries, dry_run } = call;
+    let Call { stream, entries, ordering, dry_run } = call;
+    let description = kinesis.describe(&stream).await?;
+    if let Some(number) = &ordering {
+        check_ordering(number, &description, kinesis)?;
+    }
     if dry_run {
         return Err(kinesis.refuse_dry_run(&stream).await);
     }
-    let properties = kinesis.describe(&stream).await?.properties;
+    let properties = description.properties;
     admit(&properties, &entries, None)?;
     let put = kinesis.streams.write.put(&stream, entries, None).await;
     let failure = |error| kinesis.home.put_failure(&stream, &error);
@@ -176,6 +186,17 @@ mod tests {
         );
         let future = baikonur_stream::SequenceNumber::new(1_600_000_000, 0, 1, 15_000_000_000);
         assert_eq!(put(&future.to_string()).await.unwrap_err().code, ErrorCode::InvalidArgument);
+    }
+
+    #[tokio::test]
+    async fn a_number_that_was_given_is_taken_while_the_clock_is_behind_it() {
+        let world = World::with_stream("s", 1).await;
+        world.clock.advance(1000);
+        let given = world.put("s", "a").await;
+        world.clock.step_back(900);
+        let body = json!({ "StreamName": "s", "Data": "", "PartitionKey": "a", "SequenceNumberForOrdering": given });
+        let placed = world.call("PutRecord", &body.to_string()).await.unwrap();
+        assert!(placed["SequenceNumber"].as_str().unwrap() > given.as_str());
     }
 
     #[tokio::test]

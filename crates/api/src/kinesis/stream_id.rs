@@ -39,7 +39,7 @@ pub(crate) fn stream_id(stream: &StreamDescription) -> String {
 pub(crate) fn may_be_in(body: &[u8]) -> bool {
     const NAME: &[u8] = b"StreamId";
     const ENDS: usize = 4096;
-    let has = |part: &[u8]| part.windows(NAME.len()).any(|window| window == NAME);
+    let has = |part: &[u8]| memchr::memmem::find(part, NAME).is_some();
     has(&body[..body.len().min(ENDS)]) || has(&body[body.len().saturating_sub(ENDS)..])
 }
 

@@ -1,26 +1,30 @@
 //! SubscribeToShard: the records of a shard as they come, for five minutes, in an event stream.
 //!
 //! A task reads and hands over one message at a time; a client that takes none holds one message and
-//! no more. Memory is reserved for each as for an answer of GetRecords.
+//! no more. Memory is reserved for each as an event needs it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use baikonur_stream::{
-    Cursor, ReadLimits, ReadPage, SequenceNumber, ShardAddress, StartingPosition,
+    Cursor, ReadLimits, ReadPage, Record, SequenceNumber, ShardAddress, StartingPosition,
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
 
+use crate::kinesis::answer_room::AnswerPermit;
 use crate::kinesis::get_shard_iterator::{TYPES, position};
 use crate::kinesis::records::Event;
 use crate::kinesis::resource::{ConsumerName, Resource};
 use crate::kinesis::subscriptions::Ending;
 use crate::kinesis::{Answer, Kinesis, Reserved};
-use crate::limits::{EVENT_BYTES_MAX, GET_RECORDS_MAX, SUBSCRIPTION_LIFE, SUBSCRIPTION_PULSE};
+use crate::limits::{
+    ANSWER_BYTES_MAX, EVENT_BYTES_MAX, EVENT_ROOM_BYTES, GET_RECORDS_MAX, KEY_BYTES_MAX,
+    SUBSCRIPTION_LIFE, SUBSCRIPTION_PULSE,
+};
 use crate::wire::constraint::{
     ARN_LENGTH, CONSUMER_ARN, NAME, NAME_LENGTH, OneOf, Required, SEQUENCE_NUMBER,
 };
@@ -150,15 +154,12 @@ impl Subscription {
     async fn send_next(&mut self) -> Result<(), End> {
         let kinesis = &self.kinesis;
         let stream = kinesis.present(&self.resource).await.map_err(End::Failed)?;
-        let limits = ReadLimits { records: GET_RECORDS_MAX as usize, bytes: EVENT_BYTES_MAX };
-        let room = kinesis.reserve_answer().await.map_err(End::Failed)?;
-        let read = kinesis.streams.read.read(&self.cursor, limits).await;
-        let failed = |error| kinesis.home.read_failure(&self.cursor.shard, &error);
-        let page = read.map_err(|error| End::Failed(failed(error)))?;
+        let (page, room) = self.read().await.map_err(End::Failed)?;
         let properties = &stream.properties;
         let event = Event { page: &page, continuation: continuation(&page), properties };
         let message = event_stream::event("SubscribeToShardEvent", &event);
-        let (is_empty, bytes) = (page.records.is_empty(), message.len());
+        let bytes: usize = page.records.iter().map(Record::size).sum();
+        let is_empty = page.records.is_empty();
         let next = page.next.clone();
         drop(page);
         let sent = self.messages.send(Reserved::hold(message, room)).await;
@@ -170,6 +171,30 @@ impl Subscription {
             self.kinesis.streams.read.wait(&self.cursor, SUBSCRIPTION_PULSE).await;
         }
         Ok(())
+    }
+}
+
+impl Subscription {
+    /// What the next event tells, and room for it.
+    async fn read(&self) -> Result<(ReadPage, AnswerPermit), ApiError> {
+        let (page, room) = self.read_within(EVENT_ROOM_BYTES).await?;
+        let size: usize = page.records.iter().map(Record::size).sum();
+        if size <= EVENT_BYTES_MAX + KEY_BYTES_MAX {
+            return Ok((page, room));
+        }
+        // A single large record. What is held is given back before more is asked for: many that hold
+        // some and wait for more would wait for each other.
+        drop((page, room));
+        self.read_within(ANSWER_BYTES_MAX).await
+    }
+
+    async fn read_within(&self, bytes: usize) -> Result<(ReadPage, AnswerPermit), ApiError> {
+        let kinesis = &self.kinesis;
+        let limits = ReadLimits { records: GET_RECORDS_MAX as usize, bytes: EVENT_BYTES_MAX };
+        let room = kinesis.reserve(bytes).await?;
+        let read = kinesis.streams.read.read(&self.cursor, limits).await;
+        let failed = |error| kinesis.home.read_failure(&self.cursor.shard, &error);
+        Ok((read.map_err(failed)?, room))
     }
 }
 

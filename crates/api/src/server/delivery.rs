@@ -1,5 +1,5 @@
 //! Answers over HTTP/2 on their way to the client: handed over in pieces, and given up when the
-//! client takes none of them.
+//! client takes none of them, or too few.
 //!
 //! A client of HTTP/2 may read its connection and yet never open the window of a stream. So a
 //! connection that moves says nothing of an answer, and each answer is watched by itself.
@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::limits::{H2_PIECE_BYTES, WRITE_STALL_TIMEOUT};
+use crate::server::patience::Patience;
 
 tokio::task_local! {
     /// The delivery of the stream that this code runs for.
@@ -36,37 +37,50 @@ pub(crate) struct Delivery {
 struct Progress {
     /// Pieces handed over and not sent.
     pieces: usize,
-    last: Instant,
+    patience: Patience,
 }
 
 impl Delivery {
     fn new() -> Arc<Self> {
-        let progress = Mutex::new(Progress { pieces: 0, last: Instant::now() });
+        let patience = Patience::new(WRITE_STALL_TIMEOUT);
+        let progress = Mutex::new(Progress { pieces: 0, patience });
         Arc::new(Self { progress, taken: Notify::new() })
     }
 
-    /// Notes that something went on, and gives the pieces that are left.
-    fn advance(&self, count: impl FnOnce(usize) -> usize) -> usize {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.pieces = count(progress.pieces);
-        progress.last = Instant::now();
-        progress.pieces
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn progress(&self) -> Progress {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A piece was handed over, and waits.
+    fn hand_over(&self) {
+        let mut progress = self.lock();
+        progress.pieces += 1;
+        progress.patience.waits(Instant::now());
     }
 
-    /// Done once the client has taken nothing of what waits for it for too long.
-    async fn stalled(&self, patience: Duration) {
-        let mut look = Instant::now() + patience;
+    /// A piece of so many bytes was taken.
+    fn take(&self, bytes: usize) {
+        let mut progress = self.lock();
+        let now = Instant::now();
+        progress.pieces -= 1;
+        progress.patience.took(bytes, now);
+        if progress.pieces > 0 {
+            progress.patience.waits(now);
+        } else {
+            self.taken.notify_one();
+        }
+    }
+
+    /// Done once the client has let wait for too long what it was given.
+    async fn stalled(&self) {
+        let mut look = Instant::now() + WRITE_STALL_TIMEOUT;
         loop {
             tokio::time::sleep_until(look).await;
-            let progress = self.progress();
-            look = match progress.pieces {
-                0 => Instant::now() + patience,
-                _ if progress.last + patience <= Instant::now() => return,
-                _ => progress.last + patience,
+            let (end, now) = (self.lock().patience.end(), Instant::now());
+            look = match end {
+                None => now + WRITE_STALL_TIMEOUT,
+                Some(end) if end <= now => return,
+                Some(end) => end,
             };
         }
     }
@@ -75,7 +89,7 @@ impl Delivery {
     async fn finished(&self) {
         loop {
             let taken = self.taken.notified();
-            if self.progress().pieces == 0 {
+            if self.lock().pieces == 0 {
                 return;
             }
             taken.await;
@@ -97,9 +111,7 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        if self.delivery.advance(|pieces| pieces - 1) == 0 {
-            self.delivery.taken.notify_one();
-        }
+        self.delivery.take(self.bytes.len());
     }
 }
 
@@ -139,7 +151,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Pieces<B> {
         }
         let length = self.rest.len().min(H2_PIECE_BYTES);
         let bytes = self.rest.split_to(length);
-        self.delivery.advance(|pieces| pieces + 1);
+        self.delivery.hand_over();
         let piece = Piece { bytes, delivery: Arc::clone(&self.delivery) };
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(piece)))))
     }
@@ -214,7 +226,7 @@ where
             let answered = tokio::select! {
                 _ = answered => ControlFlow::Continue(()),
                 // The stream is dropped, which resets it and throws away what waits.
-                () = delivery.stalled(WRITE_STALL_TIMEOUT) => ControlFlow::Break(()),
+                () = delivery.stalled() => ControlFlow::Break(()),
             };
             if answered.is_break() {
                 tracing::debug!("a client takes nothing of an answer: its stream is reset");
@@ -223,7 +235,7 @@ where
             // All was handed over; what is left is the connection's to send.
             tokio::select! {
                 () = delivery.finished() => {}
-                () = delivery.stalled(WRITE_STALL_TIMEOUT) => given_up.notify_one(),
+                () = delivery.stalled() => given_up.notify_one(),
             }
         });
     }
@@ -234,6 +246,7 @@ mod tests {
     use http_body_util::{BodyExt, Full};
 
     use super::*;
+    use crate::limits::ANSWER_RATE_MIN;
 
     #[tokio::test]
     async fn a_body_is_handed_over_in_pieces_that_count_until_they_are_dropped() {
@@ -249,24 +262,29 @@ mod tests {
         let lengths: Vec<usize> = taken.iter().map(Bytes::len).collect();
         assert_eq!(lengths, [16384, 16384, 16384, 848]);
         assert_eq!(taken.concat(), whole);
-        assert_eq!(delivery.progress().pieces, 4);
+        assert_eq!(delivery.lock().pieces, 4);
         drop(taken);
         delivery.finished().await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_delivery_stalls_when_pieces_wait_and_none_goes() {
+    async fn a_delivery_stalls_when_pieces_wait_and_too_few_go() {
         let minute = Duration::from_secs(60);
         let delivery = Delivery::new();
-        let patient = tokio::time::timeout(10 * minute, delivery.stalled(minute)).await;
+        let patient = tokio::time::timeout(10 * minute, delivery.stalled()).await;
         assert!(patient.is_err(), "nothing waits");
-        delivery.advance(|_| 2);
+        (0..100).for_each(|_| delivery.hand_over());
         let started = Instant::now();
         let taking = async {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                delivery.take(50 * ANSWER_RATE_MIN);
+            }
             tokio::time::sleep(Duration::from_secs(50)).await;
-            delivery.advance(|pieces| pieces - 1);
+            delivery.take(1);
         };
-        tokio::join!(delivery.stalled(minute), taking);
-        assert_eq!(started.elapsed(), Duration::from_secs(110));
+        tokio::join!(delivery.stalled(), taking);
+        let waited = started.elapsed().as_secs();
+        assert!((559..=561).contains(&waited), "{waited}: ten times for its bytes, and a minute");
     }
 }

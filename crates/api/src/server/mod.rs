@@ -8,6 +8,7 @@ mod http2;
 mod meters;
 mod origin;
 mod pages;
+mod patience;
 mod reply;
 mod settings;
 mod sniff;

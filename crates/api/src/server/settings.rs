@@ -1,5 +1,6 @@
 //! What the owner of a server decides.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::auth::Credentials;
@@ -55,6 +56,13 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
+    /// Whether callers may be of several accounts.
+    pub(crate) fn has_many_accounts(&self) -> bool {
+        let accounts = self.credentials.iter().flat_map(Credentials::accounts);
+        let accounts: BTreeSet<&str> = accounts.map(|of| of.unwrap_or(&self.account)).collect();
+        accounts.len() > 1
+    }
+
     /// Says what is wrong, if anything is.
     ///
     /// # Errors

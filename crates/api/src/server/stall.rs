@@ -1,4 +1,4 @@
-//! A connection that is given up when the client takes nothing of what waits for it.
+//! A connection that is given up when the client takes nothing, or too little, of what waits for it.
 //!
 //! An answer of many megabytes holds memory until it is sent: without a limit in time, a few clients
 //! that do not read would keep all others from reading.
@@ -12,38 +12,40 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::{Instant, Sleep};
 
+use crate::server::patience::Patience;
+
 /// Passes bytes on, and fails a write that stalls too long.
 pub(crate) struct StallGuard<S> {
     stream: S,
-    patience: Duration,
+    patience: Patience,
     timer: Pin<Box<Sleep>>,
-    stalled: bool,
 }
 
 impl<S> StallGuard<S> {
-    /// Guards `stream`: writes may stall no longer than `patience`.
+    /// Guards `stream`: writes may stall for `patience`, and longer as the client takes more.
     pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, timer: Box::pin(tokio::time::sleep(patience)), stalled: false }
+        let timer = Box::pin(tokio::time::sleep(patience));
+        Self { stream, patience: Patience::new(patience), timer }
     }
 
     fn watch<T>(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<io::Result<T>>,
+        bytes: impl FnOnce(&T) -> usize,
     ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = false;
+        if let Poll::Ready(result) = &written {
+            self.patience.took(result.as_ref().map_or(0, bytes), Instant::now());
             return written;
         }
-        if !self.stalled {
-            self.stalled = true;
-            let deadline = Instant::now() + self.patience;
-            self.timer.as_mut().reset(deadline);
+        let end = self.patience.waits(Instant::now());
+        if self.timer.deadline() != end {
+            self.timer.as_mut().reset(end);
         }
         match self.timer.as_mut().poll(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
-                let message = "the client takes nothing of the answer";
+                let message = "the client takes too little of the answer";
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
             }
         }
@@ -67,18 +69,18 @@ impl<S: Write + Unpin> Write for StallGuard<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(context, written)
+        self.watch(context, written, |bytes| *bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.watch(context, flushed)
+        self.watch(context, flushed, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // With TLS it writes, too.
         let shut = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.watch(context, shut)
+        self.watch(context, shut, |()| 0)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -91,7 +93,7 @@ impl<S: Write + Unpin> Write for StallGuard<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.watch(context, written)
+        self.watch(context, written, |bytes| *bytes)
     }
 }
 
@@ -103,6 +105,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::limits::ANSWER_RATE_MIN;
 
     async fn write(
         guard: &mut StallGuard<TokioIo<tokio::io::DuplexStream>>,
@@ -116,20 +119,31 @@ mod tests {
         Ok(())
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_slowly_is_served_and_one_that_stops_is_given_up() {
-        let (near, mut far) = tokio::io::duplex(10);
+    const BUFFER: usize = ANSWER_RATE_MIN * 50;
+
+    /// Whether a client is served that takes a buffer every so many seconds.
+    async fn is_served(seconds: u64) -> bool {
+        let (near, mut far) = tokio::io::duplex(BUFFER);
         let mut guard = StallGuard::new(TokioIo::new(near), Duration::from_secs(60));
         let reader = tokio::spawn(async move {
-            for _ in 0..10 {
-                tokio::time::sleep(Duration::from_secs(50)).await;
-                far.read_exact(&mut [0; 10]).await.unwrap();
+            let mut taken = vec![0; BUFFER];
+            loop {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                if far.read_exact(&mut taken).await.is_err() {
+                    return;
+                }
             }
-            far
         });
-        write(&mut guard, &[0; 110]).await.unwrap();
-        let _far = reader.await.unwrap();
-        let error = write(&mut guard, &[0; 1]).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let written = write(&mut guard, &vec![0; 21 * BUFFER]).await;
+        drop(guard);
+        reader.await.unwrap();
+        written.map_err(|error| assert_eq!(error.kind(), io::ErrorKind::TimedOut)).is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_is_served_and_one_that_reads_too_slowly_is_given_up() {
+        assert!(is_served(50).await, "it takes what is asked of it");
+        assert!(!is_served(58).await, "it takes something each minute, and still too little");
+        assert!(!is_served(3600).await);
     }
 }

@@ -88,7 +88,15 @@ struct GetRecordsAnswer {
     next_shard_iterator: Option<String>,
     millis_behind_latest: Option<u64>,
     #[serde(default)]
-    child_shards: Vec<ListedShard>,
+    child_shards: Vec<ChildShard>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ChildShard {
+    shard_id: String,
+    #[serde(default)]
+    parent_shards: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -103,7 +111,48 @@ struct GotRecord {
 /// What a shard's task tells.
 enum News {
     Lines(Vec<u8>),
-    Children(Vec<String>),
+    /// A shard was read to its end, and goes on in these.
+    Ended(String, Vec<ChildShard>),
+}
+
+/// Which shards are being read, and which wait for their parents: the records of a merged shard come after those of both.
+#[derive(Default)]
+struct Lineage {
+    /// All that were begun.
+    begun: HashSet<String>,
+    /// Of them, those whose end was not reached yet.
+    running: HashSet<String>,
+    /// Told by a parent, in its order.
+    waiting: Vec<ChildShard>,
+}
+
+impl Lineage {
+    /// A shard is begun; false if it was before.
+    fn begin(&mut self, id: &str) -> bool {
+        self.running.insert(id.to_owned());
+        self.begun.insert(id.to_owned())
+    }
+
+    /// A shard has ended; gives the shards that can be begun now.
+    fn end(&mut self, id: &str, children: Vec<ChildShard>) -> Vec<String> {
+        self.running.remove(id);
+        for child in children {
+            let is_known = self.begun.contains(&child.shard_id)
+                || self.waiting.iter().any(|waiting| waiting.shard_id == child.shard_id);
+            if !is_known {
+                self.waiting.push(child);
+            }
+        }
+        let running = &self.running;
+        let waits = |child: &ChildShard| child.parent_shards.iter().any(|id| running.contains(id));
+        let (waiting, ready): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(waits);
+        self.waiting = waiting;
+        let ready: Vec<String> = ready.into_iter().map(|child| child.shard_id).collect();
+        for id in &ready {
+            self.begin(id);
+        }
+        ready
+    }
 }
 
 /// Pause at the tip of a shard.
@@ -118,7 +167,7 @@ impl Tail {
         let shards = list_shards(&client, &self.stream).await?;
         let (news, mut arriving) = mpsc::channel(16);
         let mut tasks = JoinSet::new();
-        let mut known = HashSet::new();
+        let mut lineage = Lineage::default();
         let position = match self.from {
             From::Latest => json!({ "ShardIteratorType": "LATEST" }),
             From::TrimHorizon => json!({ "ShardIteratorType": "TRIM_HORIZON" }),
@@ -134,7 +183,7 @@ impl Tail {
             news: news.clone(),
         };
         for id in shards {
-            known.insert(id.clone());
+            lineage.begin(&id);
             tasks.spawn(shard(id, position.clone()).run());
         }
         let mut out = std::io::stdout().lock();
@@ -146,11 +195,9 @@ impl Tail {
                         out.write_all(&lines)?;
                         out.flush()?;
                     }
-                    News::Children(ids) => for id in ids {
-                        if known.insert(id.clone()) {
-                            let horizon = json!({ "ShardIteratorType": "TRIM_HORIZON" });
-                            tasks.spawn(shard(id, horizon).run());
-                        }
+                    News::Ended(parent, children) => for id in lineage.end(&parent, children) {
+                        let horizon = json!({ "ShardIteratorType": "TRIM_HORIZON" });
+                        tasks.spawn(shard(id, horizon).run());
                     },
                 },
                 ended = tasks.join_next() => match ended {
@@ -218,8 +265,7 @@ impl Shard {
             }
             iterator = page.next_shard_iterator;
             if iterator.is_none() {
-                let children = page.child_shards.into_iter().map(|shard| shard.shard_id).collect();
-                let _ = self.news.send(News::Children(children)).await;
+                let _ = self.news.send(News::Ended(self.id, page.child_shards)).await;
                 return Ok(());
             }
             if at_tip && !self.follow {
@@ -288,6 +334,23 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_merged_shard_is_begun_after_both_of_its_parents() {
+        let child = |id: &str, parents: &[&str]| ChildShard {
+            shard_id: id.to_owned(),
+            parent_shards: parents.iter().map(|&id| id.to_owned()).collect(),
+        };
+        let mut lineage = Lineage::default();
+        assert!(lineage.begin("0") && lineage.begin("1") && !lineage.begin("1"));
+        let merged = || vec![child("2", &["0", "1"])];
+        assert!(lineage.end("0", merged()).is_empty(), "the other parent is being read");
+        assert_eq!(lineage.end("1", merged()), ["2"]);
+        assert!(lineage.end("1", merged()).is_empty(), "once");
+        assert_eq!(lineage.end("2", vec![child("3", &["2"]), child("4", &["2"])]), ["3", "4"]);
+        // A parent that is not read, because its records had expired, is not waited for.
+        assert_eq!(lineage.end("3", vec![child("6", &["3", "5"])]), ["6"]);
+    }
 
     #[test]
     fn positions_are_words_or_times() {

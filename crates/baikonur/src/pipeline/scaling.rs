@@ -5,7 +5,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use baikonur_scaling::autoscale::{CoolOffs, Monitor};
 use baikonur_scaling::on_demand::FollowLoad;
-use baikonur_stream::StreamOwner;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -44,7 +43,7 @@ pub(super) fn start(
     // Elsewhere the service follows the load itself.
     if let Source::Embedded(_) = streams.source {
         let (administer, clock) = (Arc::clone(&streams.administer), Arc::clone(&streams.clock));
-        let on_demand = FollowLoad::new(administer, clock, vec![StreamOwner::OWN]);
+        let on_demand = FollowLoad::new(administer, clock);
         running.spawn(on_demand.run(draining.clone()));
     }
     for monitor in monitors {

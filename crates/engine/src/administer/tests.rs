@@ -1,10 +1,12 @@
 //! What an administrator may do, and what is refused.
 
-use baikonur_stream::{HashKey, Reshard, RetentionHours, ShardId};
+use baikonur_stream::{HashKey, RetentionHours, ShardId};
 
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+const AT: Moment = Moment { clock: NOW, arrival: NOW };
+const LIMITS: Limits = Limits { shards: 10, daily: false };
 
 fn name(text: &str) -> StreamName {
     StreamName::new(text).unwrap()
@@ -20,12 +22,12 @@ struct World(Catalog);
 
 impl World {
     fn new(shards: u32, mode: StreamMode) -> Self {
-        Self(changed(&Catalog::default(), create("s", shards, mode), NOW, 10).unwrap().unwrap())
+        Self(changed(&Catalog::default(), create("s", shards, mode), AT, LIMITS).unwrap().unwrap())
     }
 
     /// Whether the change made a difference.
     fn change(&mut self, change: StreamChange) -> Result<bool, AdministerError> {
-        let after = changed(&self.0, Change::Stream(name("s"), change), NOW, 10)?;
+        let after = changed(&self.0, Change::Stream(name("s"), change), AT, LIMITS)?;
         let different = after.is_some();
         self.0 = after.unwrap_or_else(|| self.0.clone());
         Ok(different)
@@ -56,7 +58,7 @@ fn the_period_in_force_is_no_change_and_the_wrong_direction_is_refused() {
 fn open_shards_are_limited_over_all_streams_however_they_come_to_be() {
     let mut world = World::new(6, StreamMode::Provisioned);
     let limit = |requested, open| Err(AdministerError::ShardLimit { requested, open, limit: 10 });
-    assert_eq!(changed(&world.0, create("t", 5, StreamMode::Provisioned), NOW, 10), limit(5, 6));
+    assert_eq!(changed(&world.0, create("t", 5, StreamMode::Provisioned), AT, LIMITS), limit(5, 6));
     assert_eq!(
         world.change(StreamChange::UpdateShardCount { target: 12 }).map(|_| None),
         limit(6, 6)
@@ -93,6 +95,106 @@ fn who_reshards_follows_from_the_mode() {
     assert_eq!(provisioned.change(StreamChange::FollowLoad(vec![split])), refused);
     let auto = StreamChange::Distribution(RecordDistribution::Auto);
     assert_eq!(provisioned.change(auto), refused);
+}
+
+#[test]
+fn the_load_is_followed_as_far_as_there_is_room() {
+    let mut world = World::new(4, StreamMode::OnDemand);
+    world.0 =
+        changed(&world.0, create("t", 4, StreamMode::Provisioned), AT, LIMITS).unwrap().unwrap();
+    let open = |world: &World| -> Vec<_> {
+        let shards = world.stream().shards.iter();
+        shards.filter(|shard| shard.ending_sequence_number.is_none()).cloned().collect()
+    };
+    let halves = |world: &World| -> Vec<Reshard> {
+        let half = |shard: &baikonur_stream::Shard| {
+            let range = shard.hash_key_range;
+            let at = HashKey::new(range.start.value() / 2 + range.end.value() / 2);
+            Reshard::Split { shard: shard.id, at }
+        };
+        open(world).iter().map(half).collect()
+    };
+    let splits = halves(&world);
+    assert_eq!(world.change(StreamChange::FollowLoad(splits)), Ok(true));
+    assert_eq!(open(&world).len(), 6, "two of the four splits, the first ones");
+    assert!(open(&world).iter().all(|shard| ![0, 1].contains(&shard.id.index())));
+    let splits = halves(&world);
+    let refused = AdministerError::ShardLimit { requested: 6, open: 10, limit: 10 };
+    assert_eq!(world.change(StreamChange::FollowLoad(splits.clone())), Err(refused));
+    // What is merged makes room.
+    let merge = Reshard::Merge { shard: ShardId::new(3), adjacent: ShardId::new(99) };
+    assert!(world.change(StreamChange::FollowLoad(vec![merge])).is_err(), "no shard of that id");
+    let mut lowest = open(&world);
+    lowest.sort_by_key(|shard| shard.hash_key_range.start);
+    let merge = Reshard::Merge { shard: lowest[0].id, adjacent: lowest[1].id };
+    let split = splits
+        .into_iter()
+        .find(|step| matches!(step, Reshard::Split { shard, .. } if *shard == lowest[5].id));
+    let steps = vec![split.unwrap(), merge];
+    assert_eq!(world.change(StreamChange::FollowLoad(steps)), Ok(true));
+    assert_eq!(open(&world).len(), 6);
+}
+
+#[test]
+fn operations_of_a_day_are_limited_where_amazon_limits_them() {
+    let limits = Limits { daily: true, shards: 1000 };
+    let mut catalog = World::new(2, StreamMode::Provisioned).0;
+    let mut minutes = 0;
+    let mut change = |change: StreamChange, after: u64| {
+        minutes += after;
+        let clock = NOW.plus(std::time::Duration::from_secs(60 * minutes));
+        let at = Moment { clock, arrival: clock };
+        let changed = changed(&catalog, Change::Stream(name("s"), change), at, limits)?;
+        let different = changed.is_some();
+        catalog = changed.unwrap_or_else(|| catalog.clone());
+        Ok(different)
+    };
+    let refused = |operation, limit| Err(AdministerError::DailyLimit { operation, limit });
+    let count = |target| StreamChange::UpdateShardCount { target };
+    for step in 0..10 {
+        assert_eq!(change(count(3 + step % 2), 1), Ok(true), "{step}");
+        assert_eq!(change(count(3 + step % 2), 0), Ok(false), "nothing changes: it does not count");
+    }
+    assert_eq!(change(count(3), 1), refused("UpdateShardCount", 10));
+    let mode = |mode| StreamChange::Mode { mode, warm_throughput_mibps: None };
+    assert_eq!(change(mode(StreamMode::OnDemand), 0), Ok(true));
+    assert_eq!(change(mode(StreamMode::Provisioned), 0), Ok(true));
+    assert_eq!(change(mode(StreamMode::OnDemand), 0), refused("UpdateStreamMode", 2));
+    let key = |key: &str| StreamChange::EncryptionKey(Some(key.to_owned()));
+    for step in 0..25 {
+        assert_eq!(change(key(&format!("alias/{step}")), 0), Ok(true));
+        assert_eq!(change(key(&format!("alias/{step}")), 0), Ok(false));
+        assert_eq!(change(StreamChange::EncryptionKey(None), 1), Ok(true));
+    }
+    assert_eq!(change(key("alias/25"), 0), refused("StartStreamEncryption", 25));
+    assert_eq!(change(count(3), 24 * 60), Ok(true));
+    assert_eq!(change(key("alias/25"), 0), Ok(true));
+}
+
+#[test]
+fn periods_with_a_key_are_counted_and_forgotten_with_their_records() {
+    let mut world = World::new(1, StreamMode::Provisioned);
+    let after = |seconds| NOW.plus(std::time::Duration::from_secs(seconds));
+    let period = |n: u64| EncryptionPeriod { from: after(2 * n + 1), to: Some(after(2 * n + 2)) };
+    let stream = Arc::make_mut(world.0.streams.get_mut(&name("s")).unwrap());
+    Arc::make_mut(&mut stream.properties).encryption_periods =
+        (0..ENCRYPTION_PERIODS_MAX as u64).map(period).collect();
+    let start = |world: &World, seconds| {
+        let at = Moment { clock: after(seconds), arrival: after(seconds) };
+        let change = StreamChange::EncryptionKey(Some("alias/k".to_owned()));
+        changed(&world.0, Change::Stream(name("s"), change), at, LIMITS)
+    };
+    let limit = ENCRYPTION_PERIODS_MAX;
+    let refused = AdministerError::EncryptionPeriodLimit { limit };
+    assert_eq!(start(&world, 20_000), Err(refused));
+    let properties = Arc::clone(&world.stream().properties);
+    let encrypted = |seconds| properties.is_encrypted_at(after(seconds));
+    assert_eq!([0, 1, 2, 3, 4].map(encrypted), [false, true, false, true, false]);
+    assert!(!encrypted(1_000_000));
+    // A day later nothing is retained of the first ones.
+    let later = start(&world, 24 * 3600 + 100).unwrap().unwrap();
+    let kept = later.streams[&name("s")].properties.encryption_periods.len();
+    assert_eq!(kept, limit - 50 + 1);
 }
 
 #[test]
@@ -144,15 +246,15 @@ fn consumers_are_limited_and_keep_their_stream() {
     assert!(matches!(exists, Err(AdministerError::ConsumerExists { .. })));
     assert_eq!(world.change(register(20)), Err(AdministerError::ConsumerLimit { limit: 20 }));
     let commitment = BillingCommitment { started: Some(NOW), ended: None };
-    let committed = changed(&world.0, Change::Commit(StreamOwner::OWN, commitment), NOW, 10);
+    let committed = changed(&world.0, Change::Commit(StreamOwner::OWN, commitment), AT, LIMITS);
     world.0 = committed.unwrap().unwrap();
     assert_eq!(world.change(register(20)), Ok(true));
     let delete = |with_consumers| Change::Delete { name: name("s"), with_consumers };
-    let refused = changed(&world.0, delete(false), NOW, 10);
+    let refused = changed(&world.0, delete(false), AT, LIMITS);
     assert_eq!(refused, Err(AdministerError::HasConsumers(name("s"))));
-    assert!(changed(&world.0, delete(true), NOW, 10).unwrap().unwrap().streams.is_empty());
+    assert!(changed(&world.0, delete(true), AT, LIMITS).unwrap().unwrap().streams.is_empty());
     let missing = Err(AdministerError::StreamNotFound(name("s")));
-    assert_eq!(changed(&Catalog::default(), delete(true), NOW, 10), missing);
+    assert_eq!(changed(&Catalog::default(), delete(true), AT, LIMITS), missing);
 }
 
 #[test]

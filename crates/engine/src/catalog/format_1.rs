@@ -36,11 +36,12 @@ pub(super) fn read(text: &str, crc32c: u32) -> Option<Catalog> {
         next_shard: stream.shards.len() as u32,
         shards: stream.shards.into(),
         consumers: Arc::default(),
+        recent_calls: Default::default(),
     };
     let streams = catalog.streams.into_iter().map(|(name, s)| (name, Arc::new(stream(s))));
     Some(Catalog {
         last_created: catalog.last_incarnation,
         streams: streams.collect(),
-        commitments: BTreeMap::new(),
+        ..Catalog::default()
     })
 }

@@ -58,9 +58,11 @@ pub trait DiskFile: Send + Sync + 'static {
     fn truncate(&self, length: u64) -> io::Result<()>;
 }
 
+/// A file that is read whole when a store is opened has no more bytes.
+pub(crate) const SMALL_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// The whole of a small file; none if there is no such file.
 pub(crate) fn read_small(disk: &dyn Disk, name: &str) -> io::Result<Option<Vec<u8>>> {
-    const SMALL_BYTES_MAX: u64 = 256 * 1024 * 1024;
     let (file, length) = match disk.open(name, OpenMode::Existing) {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -51,6 +51,33 @@ async fn a_raised_retention_brings_nothing_back_and_a_lowered_one_hides_at_once(
 }
 
 #[tokio::test]
+async fn behind_a_clock_that_was_ahead_a_change_of_retention_hides_nothing_that_is_fresh() {
+    let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
+    let engine = prepared(&disk, &clock).await;
+    put(&engine, "s", 0, "before").await.unwrap();
+    let ahead = HOUR * 24 * 30;
+    clock.step_ahead(ahead);
+    put(&engine, "s", 0, "ahead").await.unwrap();
+    clock.step_back(ahead - HOUR);
+    let described = engine.describe_stream(&stream("s")).await.unwrap();
+    assert_eq!(described.newest_arrival.seconds(), START + ahead.as_secs());
+    for change in
+        [StreamChange::IncreaseRetention(hours(48)), StreamChange::DecreaseRetention(hours(24))]
+    {
+        engine.change_stream(&stream("s"), change).await.unwrap();
+        assert_eq!(texts(&engine, "s", 0).await, ["before", "ahead"]);
+    }
+    let described = engine.describe_stream(&stream("s")).await.unwrap();
+    assert!(described.hidden_before.seconds() < START);
+    put(&engine, "s", 0, "after").await.unwrap();
+    assert_eq!(texts(&engine, "s", 0).await, ["before", "ahead", "after"], "numbers still grow");
+    drop(engine);
+    let (engine, _) = open(&disk.after_kill(), &clock);
+    let described = engine.describe_stream(&stream("s")).await.unwrap();
+    assert!(described.newest_arrival.seconds() >= START + ahead.as_secs());
+}
+
+#[tokio::test]
 async fn a_segment_is_freed_when_the_longest_of_its_streams_has_expired() {
     let (disk, clock) = (SimulatedDisk::default(), TestClock::at(START));
     let engine = prepared(&disk, &clock).await;

@@ -29,6 +29,11 @@ impl TestClock {
         self.monotonic.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
     }
 
+    /// As when somebody sets it: no time passes.
+    pub(crate) fn step_ahead(&self, by: Duration) {
+        self.wall.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
     pub(crate) fn step_back(&self, by: Duration) {
         self.wall.fetch_sub(by.as_millis() as u64, Ordering::SeqCst);
     }

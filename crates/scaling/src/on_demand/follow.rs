@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_stream::{
-    Administer, AdministerError, Clock, Reshard, StreamChange, StreamMode, StreamName, StreamOwner,
-    StreamStatus,
+    Administer, AdministerError, Clock, Reshard, StreamChange, StreamMode, StreamName, StreamStatus,
 };
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -22,18 +21,13 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(10);
 pub struct FollowLoad {
     administer: Arc<dyn Administer>,
     clock: Arc<dyn Clock>,
-    owners: Vec<StreamOwner>,
     histories: BTreeMap<StreamName, History>,
 }
 
 impl FollowLoad {
-    /// Follows the load of all streams of `owners`.
-    pub fn new(
-        administer: Arc<dyn Administer>,
-        clock: Arc<dyn Clock>,
-        owners: Vec<StreamOwner>,
-    ) -> Self {
-        Self { administer, clock, owners, histories: BTreeMap::new() }
+    /// Follows the load of all streams, whoever owns them.
+    pub fn new(administer: Arc<dyn Administer>, clock: Arc<dyn Clock>) -> Self {
+        Self { administer, clock, histories: BTreeMap::new() }
     }
 
     /// Runs until `draining` says so.
@@ -55,29 +49,35 @@ impl FollowLoad {
     /// One look at all streams.
     pub async fn look(&mut self) {
         let mut before = std::mem::take(&mut self.histories);
-        for owner in &self.owners {
-            let names = match self.administer.list_streams(owner).await {
-                Ok(names) => names,
-                Err(error) => {
-                    warn!(%error, "streams cannot be listed; their shards do not follow the load");
-                    continue;
+        for name in self.names().await {
+            let mut history = before.remove(&name).unwrap_or_default();
+            match self.look_at(&name, &mut history).await {
+                Ok(true) => {
+                    self.histories.insert(name, history);
                 }
-            };
-            for name in names {
-                let mut history = before.remove(&name).unwrap_or_default();
-                match self.look_at(&name, &mut history).await {
-                    Ok(true) => {
-                        self.histories.insert(name, history);
-                    }
-                    // Deleted since it was listed, or not on demand.
-                    Ok(false) | Err(AdministerError::StreamNotFound(_)) => {}
-                    Err(error) => {
-                        warn!(stream = %name, %error, "the shards cannot follow the load");
-                        self.histories.insert(name, history);
-                    }
+                // Deleted since it was listed, or not on demand.
+                Ok(false) | Err(AdministerError::StreamNotFound(_)) => {}
+                Err(error) => {
+                    warn!(stream = name.qualified(), %error, "the shards cannot follow the load");
+                    self.histories.insert(name, history);
                 }
             }
         }
+    }
+
+    /// The names of all streams.
+    async fn names(&self) -> Vec<StreamName> {
+        let mut names = Vec::new();
+        let listed = async {
+            for owner in self.administer.list_owners().await? {
+                names.extend(self.administer.list_streams(&owner).await?);
+            }
+            Ok::<_, AdministerError>(())
+        };
+        if let Err(error) = listed.await {
+            warn!(%error, "streams cannot be listed; their shards do not follow the load");
+        }
+        names
     }
 
     /// Whether the stream is on demand, and so has a history.
@@ -94,7 +94,10 @@ impl FollowLoad {
         let key_space = match KeySpace::of(&stream) {
             Ok(key_space) if stream.status == StreamStatus::Active => key_space,
             _ => {
-                debug!(stream = %name, "the stream is changing; its load is looked at later");
+                debug!(
+                    stream = name.qualified(),
+                    "the stream is changing; its load is looked at later"
+                );
                 return Ok(true);
             }
         };
@@ -106,9 +109,17 @@ impl FollowLoad {
         }
         let splits = steps.iter().filter(|step| matches!(step, Reshard::Split { .. })).count();
         let merges = steps.len() - splits;
+        let before = stream.open_shards().count();
         let changed = self.administer.change_stream(name, StreamChange::FollowLoad(steps)).await?;
-        let open = changed.open_shards().count();
-        info!(stream = %name, splits, merges, open, "shards follow the load");
+        let (name, open) = (name.qualified(), changed.open_shards().count());
+        info!(stream = name, splits, merges, open, "shards follow the load");
+        let refused = (before + splits).saturating_sub(merges + open);
+        if refused > 0 {
+            warn!(
+                stream = name,
+                refused, "there is no room for more shards: a part of the load is followed"
+            );
+        }
         Ok(true)
     }
 }
@@ -117,7 +128,7 @@ impl FollowLoad {
 mod tests {
     use super::*;
     use crate::simulated::{PausedClock, Service, name};
-    use baikonur_stream::ShardUsage;
+    use baikonur_stream::{ShardUsage, StreamOwner};
 
     /// One look after ten seconds in which records came, evenly over the key space.
     async fn look(follow: &mut FollowLoad, service: &Service, records_per_second: u64) {
@@ -146,8 +157,7 @@ mod tests {
         let service = Arc::new(Service::new(4));
         service.state.lock().unwrap().mode = StreamMode::OnDemand;
         let clock = Arc::new(PausedClock::new());
-        let owners = vec![StreamOwner::OWN];
-        let mut follow = FollowLoad::new(service.clone(), clock, owners);
+        let mut follow = FollowLoad::new(service.clone(), clock);
         for _ in 0..60 {
             look(&mut follow, &service, 1900).await;
         }
@@ -176,7 +186,7 @@ mod tests {
     async fn provisioned_streams_are_left_alone() {
         let service = Arc::new(Service::new(4));
         let clock = Arc::new(PausedClock::new());
-        let mut follow = FollowLoad::new(service.clone(), clock, vec![StreamOwner::OWN]);
+        let mut follow = FollowLoad::new(service.clone(), clock);
         for _ in 0..20 {
             look(&mut follow, &service, 100_000).await;
         }
@@ -185,11 +195,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn streams_of_all_owners_are_looked_at() {
+        let service = Arc::new(Service::new(4));
+        {
+            let mut state = service.state.lock().unwrap();
+            state.mode = StreamMode::OnDemand;
+            state.owners.push(StreamOwner::other("111111111111", "eu-west-1").unwrap());
+        }
+        let mut follow = FollowLoad::new(service.clone(), Arc::new(PausedClock::new()));
+        look(&mut follow, &service, 0).await;
+        let looked_at: Vec<_> = follow.histories.keys().map(StreamName::qualified).collect();
+        assert_eq!(looked_at, ["111111111111/eu-west-1/router", "router"]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn it_ends_when_it_is_told() {
         let service = Arc::new(Service::new(4));
         let (stop, stopping) = watch::channel(false);
         let clock = Arc::new(PausedClock::new());
-        let running = FollowLoad::new(service, clock, vec![StreamOwner::OWN]).run(stopping);
+        let running = FollowLoad::new(service, clock).run(stopping);
         let running = tokio::spawn(running);
         tokio::time::sleep(3 * POLL_INTERVAL).await;
         assert!(!running.is_finished());

@@ -9,6 +9,6 @@ mod plan;
 
 pub use follow::{FollowLoad, POLL_INTERVAL};
 pub use plan::{
-    COUNT_MIN, QUIET_MINUTES, STEPS_MAX, ShardLoad, WRITE_BYTES_PER_SECOND,
-    WRITE_RECORDS_PER_SECOND, WriteRate, plan,
+    QUIET_MINUTES, STEPS_MAX, ShardLoad, WRITE_BYTES_PER_SECOND, WRITE_RECORDS_PER_SECOND,
+    WriteRate, plan,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use baikonur_stream::{HashKey, Reshard};
+use baikonur_stream::{HashKey, ON_DEMAND_SHARDS_MIN, Reshard};
 
 use crate::key_space::OpenShard;
 
@@ -10,8 +10,6 @@ use crate::key_space::OpenShard;
 pub const WRITE_BYTES_PER_SECOND: u64 = 1 << 20;
 /// Records a second that a shard takes (quotas page).
 pub const WRITE_RECORDS_PER_SECOND: u64 = 1000;
-/// An on-demand stream begins with so many shards and is never merged below (quotas page: 4 MB/s).
-pub const COUNT_MIN: u32 = 4;
 /// For so long two shards must be quiet before they are merged.
 pub const QUIET_MINUTES: usize = 15;
 /// Splits and merges of one plan; the next one comes soon.
@@ -73,7 +71,7 @@ pub fn plan(loads: &[ShardLoad], floor: u32) -> Vec<Reshard> {
             Reshard::Split { shard, .. } | Reshard::Merge { shard, .. } => *shard,
         })
         .collect();
-    let mut room = loads.len().saturating_sub(floor.max(COUNT_MIN) as usize);
+    let mut room = loads.len().saturating_sub(floor.max(ON_DEMAND_SHARDS_MIN) as usize);
     let mut place = 0;
     while let [lower, upper, ..] = &loads[place.min(loads.len())..]
         && steps.len() < STEPS_MAX

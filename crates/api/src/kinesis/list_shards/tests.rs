@@ -96,6 +96,33 @@ async fn all_shards_of_a_new_stream_pass_all_filters() {
     }
 }
 
+#[tokio::test]
+async fn shards_whose_records_had_expired_before_retention_was_raised_stay_out() {
+    let world = World::with_stream("s", 1).await;
+    world.put("s", "a").await;
+    let split = r#"{"StreamName":"s","ShardToSplit":"0","NewStartingHashKey":"2"}"#;
+    world.call("SplitShard", split).await.unwrap();
+    world.put("s", "b").await;
+    let filtered = async |kind: &str, at: u64| {
+        let filter = json!({ "Type": kind, "Timestamp": at });
+        ids(&world, json!({ "StreamName": "s", "ShardFilter": filter })).await.0
+    };
+    assert_eq!(filtered("AT_TRIM_HORIZON", 0).await, [0]);
+    assert_eq!(filtered("FROM_TIMESTAMP", START).await, [0, 1, 2]);
+    world.clock.advance(25 * 3600);
+    let longer = r#"{"StreamName":"s","RetentionPeriodHours":48}"#;
+    world.call("IncreaseStreamRetentionPeriod", longer).await.unwrap();
+    assert!(world.records("s", 1).await.is_empty() && world.records("s", 2).await.is_empty());
+    for (kind, at) in [
+        ("AT_TRIM_HORIZON", 0),
+        ("FROM_TRIM_HORIZON", 0),
+        ("AT_TIMESTAMP", START),
+        ("FROM_TIMESTAMP", START),
+    ] {
+        assert_eq!(filtered(kind, at).await, [1, 2], "{kind}");
+    }
+}
+
 #[test]
 fn filters_look_at_when_shards_were_open() {
     let shard = |from: u64, to: Option<u64>| Shard {

@@ -122,6 +122,56 @@ async fn a_subscription_lives_five_minutes_with_a_pulse_of_five_seconds() {
     assert_eq!(begun.elapsed().as_secs(), 300, "of a clock that nobody waits for");
 }
 
+#[tokio::test(start_paused = true)]
+async fn where_reading_is_limited_a_consumer_gets_two_mebibytes_a_second() {
+    let mut world = World::with_stream("s", 1).await;
+    let shared = std::sync::Arc::get_mut(&mut world.kinesis.shared).unwrap();
+    shared.read_budgets = crate::kinesis::read_budgets::ReadBudgets::new(true);
+    let arn = world.register("s", "c").await;
+    let data = base64_simd::STANDARD.encode_to_string(vec![0; EVENT_BYTES_MAX - 1]);
+    let body = json!({ "StreamName": "s", "Data": data, "PartitionKey": "k" }).to_string();
+    for _ in 0..8 {
+        world.call("PutRecord", &body).await.unwrap();
+    }
+    let begun = tokio::time::Instant::now();
+    let mut frames = subscribe(&world, &arn, json!({ "Type": "TRIM_HORIZON" })).await.unwrap();
+    let mut counts = Vec::new();
+    for second in 1..=3 {
+        // Half a tenth before the second ends: what comes with its end is of the next.
+        let end = begun + Duration::from_secs(second) - Duration::from_millis(50);
+        let mut records = 0;
+        while let Ok(event) = tokio::time::timeout_at(end, event(&mut frames)).await {
+            records += keys(&event).len();
+        }
+        counts.push(records);
+    }
+    assert_eq!(counts, [2, 2, 2], "mebibytes");
+}
+
+#[tokio::test]
+async fn a_record_larger_than_an_event_is_an_event_of_its_own() {
+    let world = World::with_stream("s", 1).await;
+    let larger = r#"{"StreamARN":"arn:aws:kinesis:us-east-1:000000000000:stream/s","MaxRecordSizeInKiB":10240}"#;
+    world.call("UpdateMaxRecordSize", larger).await.unwrap();
+    let arn = world.register("s", "c").await;
+    let data = base64_simd::STANDARD.encode_to_string(vec![7; 4 * EVENT_BYTES_MAX]);
+    for key in ["small", "large", "last"] {
+        let data = if key == "large" { data.as_str() } else { "" };
+        let body = json!({ "StreamName": "s", "Data": data, "PartitionKey": key });
+        world.call("PutRecord", &body.to_string()).await.unwrap();
+    }
+    let free = world.kinesis.answer_room.free_bytes();
+    let mut frames = subscribe(&world, &arn, json!({ "Type": "TRIM_HORIZON" })).await.unwrap();
+    assert_eq!(keys(&event(&mut frames).await), ["small"]);
+    let large = event(&mut frames).await;
+    assert_eq!((keys(&large), &large["Records"][0]["Data"]), (vec!["large"], &json!(data)));
+    assert_eq!(keys(&event(&mut frames).await), ["last"]);
+    drop(frames);
+    while world.kinesis.answer_room.free_bytes() < free {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_stops_ends_its_subscriptions() {
     let world = World::with_stream("s", 1).await;

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use baikonur_stream::{CreateStream, RetentionHours, StreamMode, StreamName, StreamProperties};
+use baikonur_stream::{
+    CreateStream, ON_DEMAND_SHARDS_MIN, RetentionHours, StreamMode, StreamName, StreamProperties,
+};
 
 use super::{Patience, Place, wait};
-
-/// Shards that an on-demand stream begins with (quotas page).
-const ON_DEMAND_SHARDS: u32 = 4;
 
 /// Make a stream.
 #[derive(Debug, clap::Args)]
@@ -47,7 +46,7 @@ impl Create {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let administer = self.place.administer().await?;
         let (mode, shard_count) = match self.on_demand {
-            true => (StreamMode::OnDemand, ON_DEMAND_SHARDS),
+            true => (StreamMode::OnDemand, ON_DEMAND_SHARDS_MIN),
             false => (StreamMode::Provisioned, self.shards),
         };
         let properties = StreamProperties {

@@ -26,6 +26,7 @@ fn calm(settings: Settings) -> World {
         faults: 0,
         crashes: 0,
         drains: 0,
+        numbers_known: true,
         reshards: false,
         trims: false,
         damages: false,

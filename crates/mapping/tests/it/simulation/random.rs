@@ -49,6 +49,8 @@ pub(super) struct Plan {
     pub(super) faults: u64,
     pub(super) crashes: u32,
     pub(super) drains: u32,
+    /// Whether the source knows a number for LATEST and for a moment; Amazon's does not.
+    pub(super) numbers_known: bool,
     pub(super) reshards: bool,
     pub(super) trims: bool,
     pub(super) damages: bool,
@@ -100,6 +102,7 @@ impl Plan {
             faults: [0, 6, 12, 30][random.below(4) as usize],
             crashes: random.below(5) as u32,
             drains: random.below(3) as u32,
+            numbers_known: random.once_in(2),
             reshards: random.once_in(2),
             trims: random.once_in(4) && hold == 0,
             damages: random.once_in(6) && hold == 0,

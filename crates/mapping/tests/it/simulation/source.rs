@@ -9,7 +9,7 @@ use baikonur_stream::{
     StartingPosition, StreamName,
 };
 
-use super::world::{Fate, State, World, address, number};
+use super::world::{Fate, Put, State, World, address, number};
 
 /// Writes all records of the plan, splits and merges meanwhile, and ends the stream.
 pub(super) async fn write(world: Arc<World>) {
@@ -73,23 +73,29 @@ impl Read for World {
     ) -> Result<Cursor, ReadError> {
         let fate = self.begin().await;
         let index = shard.shard.index();
-        let counter = {
+        let (counter, since) = {
             let state = self.lock();
             let shard = &state.shards[index as usize];
+            let number_of =
+                |moment| shard.puts.partition_point(|put| put.record.arrival < moment) as u64 + 1;
             match position {
-                StartingPosition::TrimHorizon => shard.horizon,
-                StartingPosition::Latest => shard.puts.len() as u64 + 1,
-                StartingPosition::AtSequenceNumber(at) => at.counter(),
-                StartingPosition::AfterSequenceNumber(after) => after.counter() + 1,
-                StartingPosition::AtTimestamp(moment) => {
-                    shard.puts.partition_point(|put| put.record.arrival < moment) as u64 + 1
+                StartingPosition::TrimHorizon => (shard.horizon, None),
+                StartingPosition::AtSequenceNumber(at) => (at.counter(), None),
+                StartingPosition::AfterSequenceNumber(after) => (after.counter() + 1, None),
+                StartingPosition::Latest if state.plan.numbers_known => {
+                    (shard.puts.len() as u64 + 1, None)
                 }
+                StartingPosition::AtTimestamp(moment) if state.plan.numbers_known => {
+                    (number_of(moment), None)
+                }
+                StartingPosition::Latest => (0, Some(self.now())),
+                StartingPosition::AtTimestamp(moment) => (0, Some(moment)),
             }
         };
         if fate == Fate::Fails || !self.end(fate).await {
             return Err(ReadError::Unavailable("throttled".to_owned()));
         }
-        Ok(Cursor { shard: shard.clone(), from: number(index, counter), since: None })
+        Ok(Cursor { shard: shard.clone(), from: number(index, counter), since })
     }
 
     async fn read(&self, cursor: &Cursor, limits: ReadLimits) -> Result<ReadPage, ReadError> {
@@ -106,7 +112,11 @@ impl Read for World {
         let there_is_something = {
             let state = self.lock();
             let shard = &state.shards[cursor.shard.shard.index() as usize];
-            shard.closed || cursor.from.counter() <= shard.puts.len() as u64
+            let last = shard
+                .puts
+                .last()
+                .filter(|put| cursor.since.is_none_or(|since| put.record.arrival >= since));
+            shard.closed || last.is_some_and(|put| cursor.from <= put.record.sequence_number)
         };
         if there_is_something {
             return;
@@ -128,7 +138,9 @@ impl State {
             |counter| Cursor { shard: address(index), from: number(index, counter), since: None };
         let most = 1 + self.random.below(limits.records as u64) as usize;
         let shard = &self.shards[index as usize];
-        let mut counter = cursor.from.counter().max(shard.horizon);
+        let early = |put: &Put| cursor.since.is_some_and(|since| put.record.arrival < since);
+        let wanted = shard.puts.partition_point(early) as u64 + 1;
+        let mut counter = cursor.from.counter().max(shard.horizon).max(wanted);
         let (mut records, mut bytes) = (Vec::new(), 0);
         while let Some(put) = shard.puts.get(counter as usize - 1) {
             bytes += put.record.size();
@@ -161,9 +173,11 @@ impl State {
         let of_this =
             |(_, shard): &(usize, &super::world::SimShard)| shard.parents.contains(&index);
         let children = self.shards.iter().enumerate().filter(of_this).map(child).collect();
+        let at_moment = cursor.since.is_some() && records.is_empty();
         Ok(ReadPage {
             records,
-            next: (!over).then(|| at(counter)),
+            // Until a record was read there is only the moment to go by.
+            next: (!over).then(|| if at_moment { cursor.clone() } else { at(counter) }),
             millis_behind_latest,
             children: if over { children } else { Vec::new() },
         })

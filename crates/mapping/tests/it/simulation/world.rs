@@ -499,7 +499,7 @@ impl State {
         for counter in &counters {
             let puts = &mut self.shards[shard as usize].puts;
             if reason == "stream_damaged" {
-                let from = *counter as usize - 1;
+                let from = counter.saturating_sub(1) as usize;
                 // The mark says where reading was to go on: what is trimmed there was not met.
                 let lost = puts[from..].iter_mut().skip_while(|put| !put.damaged || put.expired);
                 lost.take_while(|put| put.damaged).for_each(|put| put.kept = true);
@@ -523,9 +523,10 @@ impl State {
             Some(Checkpoint::At(number)) => number.counter().saturating_sub(1),
             Some(Checkpoint::After(number)) => number.counter(),
             Some(Checkpoint::ShardEnd) => puts.len() as u64,
-            Some(Checkpoint::AtTimestamp(_) | Checkpoint::Within { .. }) => {
-                unreachable!("the source knows a number for each place, and no worker else is here")
+            Some(Checkpoint::AtTimestamp(moment)) => {
+                puts.partition_point(|put| put.record.arrival < moment) as u64
             }
+            Some(Checkpoint::Within { .. }) => unreachable!("no other worker was here"),
         };
         let starts = self.progress.get(&shard).is_none_or(|before| before.checkpoint.is_none());
         if starts && self.plan.settings.starting_position == Start::Latest {
