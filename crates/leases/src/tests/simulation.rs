@@ -46,7 +46,7 @@ enum Plan {
     Renew(ShardId),
     Checkpoint(ShardId),
     GiveUp(ShardId),
-    Write(ShardId, Write),
+    Write(ShardId, Box<Write>),
 }
 
 /// A write on its way.
@@ -195,7 +195,7 @@ impl World {
                 let random = &mut self.random;
                 let takes = sim.worker.takes(clock, &mut |n| random.below(n as u64) as usize);
                 let writes = adoptions.into_iter().chain(takes);
-                sim.todo.extend(writes.map(|(shard, write)| Plan::Write(shard, write)));
+                sim.todo.extend(writes.map(|(shard, write)| Plan::Write(shard, write.into())));
             }
         }
         if self.faults && self.random.below(4000) == 0 {
@@ -230,7 +230,7 @@ impl World {
         let (shard, write) = match &plan {
             Plan::Renew(shard) => (*shard, sim.worker.renewal(*shard)),
             Plan::GiveUp(shard) => (*shard, sim.worker.giving_up(*shard)),
-            Plan::Write(shard, write) => (*shard, Some(write.clone())),
+            Plan::Write(shard, write) => (*shard, Some(Write::clone(write))),
             Plan::Checkpoint(shard) => {
                 self.check_alone(place, *shard);
                 let lease = &sim.worker.held()[shard].lease;
