@@ -13,6 +13,7 @@ use baikonur_stream::{
     ShardUsage, StartingPosition, StreamChange, StreamDescription, StreamName, StreamOwner,
     StreamStatus, Timestamp, Write,
 };
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::administer::Change;
@@ -315,23 +316,67 @@ impl Progress for Engine {
         address: &ShardAddress,
         progress: &ShardProgress,
     ) -> Result<(), ProgressError> {
-        let failed = |error: &dyn std::fmt::Display| ProgressError::Unavailable(error.to_string());
         let Ok(known) = Known::find(&self.store, address) else {
             return Err(ProgressError::Gone(address.clone()));
         };
         // A position of an earlier stream of this name means nothing in this one.
-        if let Some(Checkpoint::At(number) | Checkpoint::After(number)) = progress.checkpoint
+        if let Some(
+            Checkpoint::At(number) | Checkpoint::After(number) | Checkpoint::Within { number, .. },
+        ) = progress.checkpoint
             && number.created_seconds() != known.created_seconds
         {
             return Err(ProgressError::Gone(address.clone()));
         }
-        let shard = known.key();
-        let key = notes::progress_key(shard, consumer);
+        let value = serde_json::to_vec(progress)
+            .map_err(|error| ProgressError::Unavailable(error.to_string()))?;
+        let key = notes::progress_key(known.key(), consumer);
+        self.note(consumer, known.key(), key, value.into()).await
+    }
+
+    async fn has_begun(
+        &self,
+        consumer: &ConsumerName,
+        stream: &StreamName,
+    ) -> Result<bool, ProgressError> {
+        let Some(stream) = self.store.stream(stream) else { return Ok(false) };
+        let Some(shard) = newest_shard(&stream) else { return Ok(false) };
+        let key = notes::begun_key(shard.incarnation, consumer);
+        Ok(read(&self.store.notes).contains_key(&key))
+    }
+
+    async fn begin(
+        &self,
+        consumer: &ConsumerName,
+        stream: &StreamName,
+    ) -> Result<(), ProgressError> {
+        let missing = || ProgressError::Unavailable(format!("stream {stream} not found"));
+        let stored = self.store.stream(stream).ok_or_else(missing)?;
+        let shard = newest_shard(&stored).ok_or_else(missing)?;
+        let key = notes::begun_key(shard.incarnation, consumer);
+        self.note(consumer, shard, key, Bytes::from_static(b"1")).await
+    }
+}
+
+/// A shard that exists as long as its stream does.
+fn newest_shard(stream: &Stream) -> Option<ShardKey> {
+    let places = stream.stored.shards.len();
+    Some(stream.key(places.checked_sub(1)?))
+}
+
+impl Engine {
+    /// Stores a note of a consumer; a success is durable.
+    async fn note(
+        &self,
+        consumer: &ConsumerName,
+        shard: ShardKey,
+        key: String,
+        value: Bytes,
+    ) -> Result<(), ProgressError> {
+        let failed = |error: &dyn std::fmt::Display| ProgressError::Unavailable(error.to_string());
         if consumer.as_str().len() > NAME_BYTES_MAX {
             let what = format!("a consumer's name has {NAME_BYTES_MAX} bytes at most");
             return Err(ProgressError::Unavailable(what));
         }
-        let value = serde_json::to_vec(progress).map_err(|error| failed(&error))?.into();
         let (answer, done) = oneshot::channel();
         let note = StoreNote { shard, key, value, answer };
         let bytes = note.key.len() + note.value.len() + REQUEST_BYTES;

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! progress/{incarnation}/{shard}/{consumer}   JSON of a ShardProgress; updatable
+//! begun/{incarnation}/{consumer}              "1": the consumer's first shards have checkpoints
 //! producer/{name}                             the text of a sequence number; updatable; gone when
 //!                                             no stream can still hold a record of that age
 //! damage/{segment}/{from}-{to}                empty; gone with the segment
@@ -25,6 +26,11 @@ pub(crate) type Notes = BTreeMap<String, Bytes>;
 /// deleted stream says nothing about a later one of the same name.
 pub(crate) fn progress_key(key: ShardKey, consumer: &ConsumerName) -> String {
     format!("progress/{}/{}/{consumer}", key.incarnation, key.shard)
+}
+
+/// The key of the note that a consumer has begun with a stream.
+pub(crate) fn begun_key(incarnation: u64, consumer: &ConsumerName) -> String {
+    format!("begun/{incarnation}/{consumer}")
 }
 
 /// The key of a producer's position.
@@ -61,10 +67,12 @@ fn has_expired(position: &[u8], now: Timestamp) -> bool {
     seconds > 0 && now.since(Timestamp::from_seconds(seconds)) > PRODUCER_LIFE
 }
 
-/// Keeps what is still about something: a shard or a segment that exists, or a record that may.
+/// Keeps what is still about something: a stream, a shard or a segment that exists, or a record that
+/// may.
 pub(crate) fn retain(
     notes: &mut Notes,
     now: Timestamp,
+    stream_exists: impl Fn(u64) -> bool,
     shard_exists: impl Fn(ShardKey) -> bool,
     segment_exists: impl Fn(u64) -> bool,
 ) {
@@ -78,6 +86,7 @@ pub(crate) fn retain(
         match (kind, number(), number()) {
             (Some("progress"), Some(incarnation), Some(shard)) => u32::try_from(shard)
                 .is_ok_and(|shard| shard_exists(ShardKey { incarnation, shard })),
+            (Some("begun"), Some(incarnation), _) => stream_exists(incarnation),
             (Some("damage"), Some(segment), _) => segment_exists(segment),
             _ => true,
         }
@@ -96,15 +105,18 @@ mod tests {
             progress_key(ShardKey { incarnation: 2, shard: 0 }, &consumer),
             progress_key(ShardKey { incarnation: 2, shard: 1 }, &consumer),
             producer_key("7/copy"),
+            begun_key(1, &consumer),
+            begun_key(2, &consumer),
             damage_key(5, &(10..20)),
             damage_key(6, &(10..20)),
         ];
         let mut notes: Notes = keys.iter().map(|key| (key.clone(), Bytes::new())).collect();
         assert_eq!(damages(&notes), [(5, 10..20), (6, 10..20)]);
         let exists = |key: ShardKey| key.incarnation == 2 && key.shard == 0;
-        retain(&mut notes, Timestamp::from_seconds(1), exists, |segment| segment == 6);
+        let now = Timestamp::from_seconds(1);
+        retain(&mut notes, now, |stream| stream == 2, exists, |segment| segment == 6);
         let kept: Vec<_> = notes.into_keys().collect();
-        assert_eq!(kept, [&keys[5], &keys[3], &keys[1]].map(String::clone));
+        assert_eq!(kept, [&keys[5], &keys[7], &keys[3], &keys[1]].map(String::clone));
     }
 
     #[test]
@@ -119,7 +131,7 @@ mod tests {
         let kept = |number: &str, days: u64| {
             let mut notes = position(number);
             let now = Timestamp::from_seconds(START + days * 24 * 3600);
-            retain(&mut notes, now, |_| false, |_| false);
+            retain(&mut notes, now, |_| false, |_| false, |_| false);
             !notes.is_empty()
         };
         let number = SequenceNumber::new(START - 5, 3, 17, START).to_string();

@@ -344,7 +344,9 @@ impl Writer {
             let index = read(&store.index);
             let mut notes = write(&store.notes);
             let now = store.clock.now();
-            notes::retain(&mut notes, now, |key| self.exists(key), |number| index.holds(number));
+            let known = |stream| self.by_incarnation.contains_key(&stream);
+            let exists = |key| self.exists(key);
+            notes::retain(&mut notes, now, known, exists, |number| index.holds(number));
         }
         let (footer, summaries) = {
             let index = read(&store.index);

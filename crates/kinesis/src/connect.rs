@@ -129,6 +129,11 @@ impl Connection {
         self.sdk.region().map(Region::as_ref)
     }
 
+    /// What clients of other services are made from: region, credentials, and what is trusted.
+    pub fn sdk_config(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
     /// The same, in another region.
     pub fn in_region(&self, region: &str) -> Self {
         let sdk = self.sdk.to_builder().region(Region::new(region.to_owned())).build();

@@ -14,13 +14,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Clock, ConsumerName, Progress, ProgressError, Read, SequenceNumber, ShardAddress,
+    Clock, ConsumerName, Progress, ProgressError, Read, SequenceNumber, ShardAddress, ShardId,
     ShardProgress, StreamName,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Shards are listed again after this long: a mapping loads the progress of all of them at once.
 const LISTING_LIFE: Duration = Duration::from_secs(2);
+/// In the folder of a stream: the consumer has begun with it; where its shards began then.
+const BEGUN_FILE: &str = "begun.json";
 /// Held by the process that the folder belongs to.
 const LOCK_FILE: &str = "LOCK";
 
@@ -55,8 +58,11 @@ pub struct FolderProgress {
 /// The number at which each shard of a stream begins.
 struct Starts {
     listed: Duration,
-    starts: Arc<HashMap<baikonur_stream::ShardId, SequenceNumber>>,
+    starts: Arc<Beginnings>,
 }
+
+/// Shard → the number at which it begins.
+type Beginnings = HashMap<ShardId, SequenceNumber>;
 
 /// What a file holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -97,37 +103,49 @@ impl FolderProgress {
         consumer: &ConsumerName,
         shard: &ShardAddress,
     ) -> Result<PathBuf, ProgressError> {
+        let stream = self.folder_of(consumer, &shard.stream)?;
+        Ok(stream.join(format!("{}.json", shard.shard)))
+    }
+
+    fn folder_of(
+        &self,
+        consumer: &ConsumerName,
+        stream: &StreamName,
+    ) -> Result<PathBuf, ProgressError> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if !consumer.as_str().bytes().all(legal) {
             let what = format!("{consumer:?} cannot be the name of a folder");
             return Err(ProgressError::Unavailable(what));
         }
         let consumer = self.folder.join(format!("module-{consumer}"));
-        let stream = consumer.join(format!("stream-{}", shard.stream));
-        Ok(stream.join(format!("{}.json", shard.shard)))
+        Ok(consumer.join(format!("stream-{stream}")))
     }
 
     /// Where the shard begins; none if it is listed no more.
     async fn start(&self, shard: &ShardAddress) -> Result<Option<SequenceNumber>, ProgressError> {
+        Ok(self.starts_of(&shard.stream).await?.get(&shard.shard).copied())
+    }
+
+    /// Where each listed shard begins.
+    async fn starts_of(&self, stream: &StreamName) -> Result<Arc<Beginnings>, ProgressError> {
         let now = self.clock.monotonic();
         let known = {
             let starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = starts.get(&shard.stream);
+            let known = starts.get(stream);
             let fresh = known.filter(|known| now.saturating_sub(known.listed) < LISTING_LIFE);
             fresh.map(|fresh| Arc::clone(&fresh.starts))
         };
         if let Some(starts) = known {
-            return Ok(starts.get(&shard.shard).copied());
+            return Ok(starts);
         }
-        let listed = self.read.shards(&shard.stream).await;
+        let listed = self.read.shards(stream).await;
         let listed = listed.map_err(|error| ProgressError::Unavailable(error.to_string()))?;
         let starts = listed.iter().map(|shard| (shard.id, shard.starting_sequence_number));
-        let starts: Arc<HashMap<_, _>> = Arc::new(starts.collect());
-        let start = starts.get(&shard.shard).copied();
-        let entry = Starts { listed: now, starts };
+        let starts: Arc<Beginnings> = Arc::new(starts.collect());
+        let entry = Starts { listed: now, starts: Arc::clone(&starts) };
         let mut all = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(shard.stream.clone(), entry);
-        Ok(start)
+        all.insert(stream.clone(), entry);
+        Ok(starts)
     }
 }
 
@@ -144,7 +162,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// What is stored in a file; none if there is no such file.
-fn read(file: &Path) -> io::Result<Option<Stored>> {
+fn read<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
     let bytes = match fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -188,17 +206,12 @@ impl Progress for FolderProgress {
         shard: &ShardAddress,
     ) -> Result<ShardProgress, ProgressError> {
         let file = self.file(consumer, shard)?;
-        let Some(stored) = blocking(file, read).await? else {
+        let Some(stored) = blocking(file, read::<Stored>).await? else {
             return Ok(ShardProgress::default());
         };
         let begins = self.start(shard).await?;
-        // One that is not listed cannot be compared; whoever reads it finds out that it is gone. Nor
-        // can numbers that do not tell when their shard was made.
-        let made = |number: Option<SequenceNumber>| {
-            number.filter(|number| number.is_version_2()).map(SequenceNumber::created_seconds)
-        };
-        let (made, stored_made) = (made(begins), made(stored.shard_begins));
-        let other = made.is_some() && stored_made.is_some() && made != stored_made;
+        // One that is not listed cannot be compared; whoever reads it finds out that it is gone.
+        let other = are_of_others(begins, stored.shard_begins);
         Ok(if other { ShardProgress::default() } else { stored.progress })
     }
 
@@ -219,6 +232,40 @@ impl Progress for FolderProgress {
         let below = self.folder.clone();
         blocking(file, move |file| replace(file, &below, &bytes)).await
     }
+
+    async fn has_begun(
+        &self,
+        consumer: &ConsumerName,
+        stream: &StreamName,
+    ) -> Result<bool, ProgressError> {
+        let file = self.folder_of(consumer, stream)?.join(BEGUN_FILE);
+        let Some(begun) = blocking(file, read::<Beginnings>).await? else { return Ok(false) };
+        let listed = self.starts_of(stream).await?;
+        Ok(!listed.iter().any(|(id, begins)| are_of_others(Some(*begins), begun.get(id).copied())))
+    }
+
+    async fn begin(
+        &self,
+        consumer: &ConsumerName,
+        stream: &StreamName,
+    ) -> Result<(), ProgressError> {
+        let file = self.folder_of(consumer, stream)?.join(BEGUN_FILE);
+        let listed = self.starts_of(stream).await?;
+        let bytes = serde_json::to_vec(&*listed)
+            .map_err(|error| ProgressError::Unavailable(error.to_string()))?;
+        let below = self.folder.clone();
+        blocking(file, move |file| replace(file, &below, &bytes)).await
+    }
+}
+
+/// Whether these are the beginnings of two shards of the same name, of a stream and of its
+/// successor. Numbers that do not tell when their shard was made cannot be compared.
+fn are_of_others(one: Option<SequenceNumber>, other: Option<SequenceNumber>) -> bool {
+    let made = |number: Option<SequenceNumber>| {
+        number.filter(|number| number.is_version_2()).map(SequenceNumber::created_seconds)
+    };
+    let (one, other) = (made(one), made(other));
+    one.is_some() && other.is_some() && one != other
 }
 
 impl FolderProgress {

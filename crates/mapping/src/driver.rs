@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use baikonur_stream::{
     Batch, Checkpoint, Clock, ConsumerName, Deliver, Delivery, FailedBatch, FailedStore, Module,
-    Progress, Read, ReadError, ReadPage, ShardAddress, StartingPosition, Timestamp,
+    Progress, Read, ReadError, ReadPage, ShardAddress, StartingPosition, Tenure, Timestamp,
 };
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -28,6 +28,9 @@ pub(crate) struct Seen {
     pub(crate) oldest_arrival: Option<Timestamp>,
 }
 
+/// How often a delivery without proof of ownership looks for it.
+const PROOF_WAIT: Duration = Duration::from_millis(50);
+
 /// Everything that the delivery of a shard touches.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
@@ -41,6 +44,8 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) board: Board,
     pub(crate) drain: watch::Receiver<bool>,
+    /// How long the shard is this worker's own.
+    pub(crate) tenure: Tenure,
     pub(crate) seed: u64,
     /// The lane that is delivered; none for a whole shard.
     pub(crate) lane: Option<Arc<Seat>>,
@@ -200,6 +205,10 @@ impl Driver {
     }
 
     async fn carry_out(&mut self, action: Action) -> Event {
+        if matches!(action, Action::Deliver(_) | Action::Close | Action::Keep(_)) {
+            let Surroundings { tenure, clock, .. } = &self.surroundings;
+            prove_ownership(tenure, &**clock).await;
+        }
         let Surroundings { consumer, read, progress, failed_store, .. } = &self.surroundings;
         match action {
             Action::Load => Event::Loaded(progress.load(consumer, &self.shard).await),
@@ -289,6 +298,14 @@ impl Driver {
         warn!(module = %consumer, shard = %self.shard, records = batch.records.len(),
             reason = %first.reason, detail = %first.detail, sequence_number = %first.sequence_number,
             "records went to the failed store");
+    }
+}
+
+/// Returns while the shard is this worker's own. After a pause of the process it may be another's:
+/// then the mapping ends this delivery here, unless the lease is renewed after all.
+async fn prove_ownership(tenure: &Tenure, clock: &dyn Clock) {
+    while !tenure.holds(clock.monotonic()) {
+        tokio::time::sleep(PROOF_WAIT).await;
     }
 }
 

@@ -6,7 +6,8 @@
 //! - [`driver`]: carries the machine's actions out against the contracts of `stream`.
 //! - [`lanes`]: deals a shard to several machines that run side by side, and makes one checkpoint of
 //!   theirs.
-//! - [`mapping`]: which shards of the stream are being read, parents before children.
+//! - [`mapping`]: which shards of the stream are being read; [`sole`]: all of them, parents before
+//!   children, where no other worker shares the stream.
 //!
 //! Beside them, [`budget`] bounds what all of them have in memory.
 //!
@@ -20,6 +21,7 @@ mod machine;
 mod mapping;
 mod meters;
 mod settings;
+mod sole;
 mod status;
 
 pub use budget::MemoryBudget;

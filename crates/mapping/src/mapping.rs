@@ -1,22 +1,26 @@
-//! Which shards of a stream are being delivered: each once, children after their parents.
+//! Which shards of a stream are being delivered: those that are this worker's own, each once.
+//!
+//! A shard's delivery starts when [`Leases`] give it, stops in good order when it is to leave, and
+//! stops at once, held records and all, when it is lost.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_stream::{
-    Checkpoint, Clock, ConsumerName, FailedStore, Module, Progress, Read, ReadError, Shard,
-    ShardAddress, ShardId, ShardProgress, StartingPosition, StreamName,
+    Checkpoint, Clock, ConsumerName, FailedStore, Lease, Leases, Module, Progress, ProgressError,
+    Read, Shard, ShardAddress, ShardId, StreamName, Tenure,
 };
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use tokio::sync::watch;
-use tokio::task::{Id, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tracing::{error, info, warn};
 
 use crate::budget::MemoryBudget;
 use crate::driver::{self, Surroundings};
 use crate::machine::Finish;
-use crate::settings::{Settings, Start};
+use crate::settings::Settings;
+use crate::sole::SoleWorker;
 use crate::status::{Board, ShardState};
 
 /// Shards are listed again this often, and at once when one ends.
@@ -24,6 +28,9 @@ const DISCOVERY: Duration = Duration::from_secs(5);
 
 /// A delivery that ended without reaching the end of its shard starts again after this long.
 const RESTART: Duration = Duration::from_secs(1);
+
+/// While draining, lost shards are looked for this often.
+const LOST_CHECK: Duration = Duration::from_millis(200);
 
 /// Between a stream and a module: everything that AWS Lambda's event source mapping does.
 pub struct Mapping {
@@ -37,6 +44,8 @@ pub struct Mapping {
     pub read: Arc<dyn Read>,
     /// Where positions are kept.
     pub progress: Arc<dyn Progress>,
+    /// Who has which shard; none when this worker is the only one.
+    pub leases: Option<Arc<dyn Leases>>,
     /// Where batches go.
     pub module: Arc<dyn Module>,
     /// Where records go that cannot be delivered.
@@ -85,6 +94,8 @@ impl Mapping {
     /// is stored. Dropping the future instead stops at once; nothing is lost, but held records are
     /// delivered again.
     pub async fn run(self, drain: watch::Receiver<bool>) {
+        let (read, progress) = (Arc::clone(&self.read), Arc::clone(&self.progress));
+        let leases = self.leases.unwrap_or_else(|| Arc::new(SoleWorker { read, progress }));
         let mut shards = Shards {
             surroundings: Surroundings {
                 consumer: self.consumer,
@@ -97,160 +108,210 @@ impl Mapping {
                 clock: self.clock,
                 board: self.board,
                 drain: drain.clone(),
+                tenure: Tenure::endless(),
                 seed: self.seed,
                 lane: None,
             },
             source: self.source,
+            leases: Arc::clone(&leases),
             tasks: JoinSet::new(),
             running: HashMap::new(),
-            ended: HashSet::new(),
-            listed_before: false,
         };
         let mut drain = drain;
         while !*drain.borrow() {
-            shards.start_what_is_ready().await;
+            shards.follow().await;
             tokio::select! {
-                biased;
-                Some(result) = shards.tasks.join_next_with_id() => {
-                    if shards.stopped(result) != Some(Finish::ShardEnd) {
-                        tokio::select! {
-                            biased;
-                            () = tokio::time::sleep(RESTART) => {}
-                            () = driver::draining(&mut drain) => {}
-                        }
-                    }
-                }
-                () = tokio::time::sleep(DISCOVERY) => {}
-                () = driver::draining(&mut drain) => {}
-            }
+            biased;
+                           Some(result) = shards.tasks.join_next_with_id() => {
+                               if shards.stopped(result).await == Next::Pause {
+                                   tokio::select! {
+            biased;
+                                       () = tokio::time::sleep(RESTART) => {}
+                                       () = driver::draining(&mut drain) => {}
+                                   }
+                               }
+                           }
+                           () = leases.changed() => {}
+                           () = tokio::time::sleep(DISCOVERY) => {}
+                           () = driver::draining(&mut drain) => {}
+                       }
         }
-        while let Some(result) = shards.tasks.join_next_with_id().await {
-            shards.stopped(result);
+        shards.running.values().for_each(Running::stop);
+        while !shards.running.is_empty() {
+            tokio::select! {
+            biased;
+                           Some(result) = shards.tasks.join_next_with_id() => {
+                               shards.stopped(result).await;
+                           }
+                           () = tokio::time::sleep(LOST_CHECK) => shards.end_what_is_lost(),
+                       }
         }
     }
+}
+
+/// A shard under delivery.
+struct Running {
+    shard: ShardId,
+    /// Drains this shard alone.
+    drain: watch::Sender<bool>,
+    tenure: Tenure,
+    task: AbortHandle,
+}
+
+impl Running {
+    fn stop(&self) {
+        self.drain.send_replace(true);
+    }
+}
+
+/// What follows the end of a delivery.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Whoever has the shard goes on at once.
+    AtOnce,
+    /// It starts again, and might end again as soon.
+    Pause,
 }
 
 struct Shards {
     surroundings: Surroundings,
     source: StreamName,
+    leases: Arc<dyn Leases>,
     tasks: JoinSet<Finish>,
-    running: HashMap<Id, ShardId>,
-    ended: HashSet<ShardId>,
-    listed_before: bool,
+    running: HashMap<Id, Running>,
 }
 
 impl Shards {
-    async fn start_what_is_ready(&mut self) {
+    /// Looks which shards there are and whose, and acts on it.
+    async fn follow(&mut self) {
+        self.end_what_is_lost();
         let listed = match self.surroundings.read.shards(&self.source).await {
             Ok(listed) => listed,
             Err(error) => {
-                if matches!(error, ReadError::StreamNotFound(_)) {
-                    // One that is made anew has other shards by the same names.
-                    self.ended.clear();
-                    self.listed_before = false;
-                }
                 warn!(module = %self.surroundings.consumer, stream = %self.source, %error, "cannot list shards, trying again");
                 return;
             }
         };
-        if let Err(error) = self.start(listed).await {
+        if let Err(error) = self.start_and_stop(&listed).await {
             warn!(module = %self.surroundings.consumer, stream = %self.source, %error, "cannot start shards, trying again");
         }
     }
 
-    async fn start(&mut self, listed: Vec<Shard>) -> Result<(), baikonur_stream::ProgressError> {
-        let mut candidates = Vec::new();
-        for shard in &listed {
-            let taken = self.running.values().any(|id| *id == shard.id);
-            if !taken && !self.ended.contains(&shard.id) {
-                candidates.push((shard, self.load(shard.id).await?));
+    async fn start_and_stop(&mut self, listed: &[Shard]) -> Result<(), ProgressError> {
+        let consumer = self.surroundings.consumer.clone();
+        let start = self.surroundings.settings.starting_position.into();
+        let own = self.leases.own(&consumer, &self.source, listed, start).await?;
+        self.tell_what_is_over(listed, &own).await;
+        let kept: HashSet<ShardId> = own.iter().map(|lease| lease.shard).collect();
+        for running in self.running.values().filter(|running| !kept.contains(&running.shard)) {
+            running.task.abort();
+        }
+        for lease in own {
+            let running = self.running.values().find(|running| running.shard == lease.shard);
+            match (running, lease.leaving) {
+                (Some(running), true) => running.stop(),
+                (Some(_), false) => {}
+                (None, true) => self.leases.give_up(&consumer, &self.address(lease.shard)).await,
+                (None, false) => self.spawn(lease).await,
             }
         }
-        let fresh = !self.listed_before
-            && candidates.iter().all(|(_, progress)| progress.checkpoint.is_none());
-        let names: HashSet<ShardId> = listed.iter().map(|shard| shard.id).collect();
-        self.surroundings.board.keep(|shard| names.contains(&shard));
-        for (shard, progress) in candidates {
-            if progress.checkpoint == Some(Checkpoint::ShardEnd) {
-                self.ended.insert(shard.id);
-                self.surroundings.board.note(shard.id, |status| {
-                    (status.state, status.checkpoint) = (ShardState::Ended, progress.checkpoint);
-                });
-                continue;
-            }
-            let latest = self.surroundings.settings.starting_position == Start::Latest;
-            if fresh && latest && shard.ending_sequence_number.is_some() {
-                // Nothing that a consumer starting at LATEST wants can be in a closed shard.
-                self.end(shard.id).await?;
-                continue;
-            }
-            let parents = [shard.parent, shard.adjacent_parent];
-            let listed_parents = parents.iter().flatten().filter(|id| names.contains(id));
-            if listed_parents.into_iter().any(|parent| !self.ended.contains(parent)) {
-                continue;
-            }
-            // Also when the parents are listed no more: a child was made while this consumer read
-            // on, and nothing of it is before its time.
-            let child = !fresh && shard.parent.is_some();
-            let start = if child && latest {
-                StartingPosition::TrimHorizon
-            } else {
-                self.surroundings.settings.starting_position.into()
-            };
-            self.spawn(shard.id, start);
-        }
-        self.listed_before = true;
         Ok(())
+    }
+
+    /// Shows which shards have ended, also before this run.
+    async fn tell_what_is_over(&self, listed: &[Shard], own: &[Lease]) {
+        let Surroundings { board, progress, consumer, .. } = &self.surroundings;
+        board.keep(|shard| listed.iter().any(|listed| listed.id == shard));
+        for shard in listed.iter().map(|shard| shard.id) {
+            let is_busy = own.iter().any(|lease| lease.shard == shard)
+                || self.running.values().any(|running| running.shard == shard);
+            if is_busy || board.is_ended(shard) {
+                continue;
+            }
+            // Shards of others have no progress here.
+            let state = progress.load(consumer, &self.address(shard)).await.unwrap_or_default();
+            if state.checkpoint == Some(Checkpoint::ShardEnd) {
+                board.note(shard, |status| {
+                    (status.state, status.checkpoint) = (ShardState::Ended, state.checkpoint);
+                });
+            }
+        }
     }
 
     fn address(&self, shard: ShardId) -> ShardAddress {
         ShardAddress { stream: self.source.clone(), shard }
     }
 
-    async fn load(&self, shard: ShardId) -> Result<ShardProgress, baikonur_stream::ProgressError> {
-        let Surroundings { progress, consumer, .. } = &self.surroundings;
-        progress.load(consumer, &self.address(shard)).await
-    }
-
-    async fn end(&mut self, shard: ShardId) -> Result<(), baikonur_stream::ProgressError> {
-        let Surroundings { progress, consumer, .. } = &self.surroundings;
-        let state = ShardProgress { checkpoint: Some(Checkpoint::ShardEnd), intent: None };
-        progress.store(consumer, &self.address(shard), &state).await?;
-        self.ended.insert(shard);
-        Ok(())
-    }
-
-    fn spawn(&mut self, shard: ShardId, start: StartingPosition) {
-        let address = self.address(shard);
-        info!(module = %self.surroundings.consumer, shard = %address, "delivery starts");
-        let task = self.tasks.spawn(driver::run(self.surroundings.clone(), address, start));
-        self.running.insert(task.id(), shard);
-    }
-
-    /// Notes that a task is over; how it ended, unless by a panic.
-    fn stopped(&mut self, result: Result<(Id, Finish), tokio::task::JoinError>) -> Option<Finish> {
-        match result {
-            Ok((id, finish)) => {
-                match (self.running.remove(&id), &finish) {
-                    (Some(shard), Finish::ShardEnd) => {
-                        self.ended.insert(shard);
-                    }
-                    (_, Finish::Gone) => {
-                        // The stream may have been made anew, with other shards by the same names:
-                        // which of them ended is asked again.
-                        self.ended.clear();
-                    }
-                    _ => {}
-                }
-                Some(finish)
+    async fn spawn(&mut self, lease: Lease) {
+        let address = self.address(lease.shard);
+        let Surroundings { consumer, progress, module, .. } = &self.surroundings;
+        match progress.load(consumer, &address).await.map(|state| state.checkpoint) {
+            Ok(Some(Checkpoint::Within { number, sub_sequence })) => {
+                module.resume_within(&address, number, sub_sequence);
             }
+            Ok(_) => {}
             Err(error) => {
+                // Its position says what is to be left out: not without it. Others are not kept waiting.
+                warn!(module = %consumer, shard = %address, %error, "cannot start the shard, trying again");
+                return;
+            }
+        }
+        info!(module = %consumer, shard = %address, "delivery starts");
+        let (drain, draining) = watch::channel(false);
+        let surroundings = Surroundings {
+            drain: draining,
+            tenure: lease.tenure.clone(),
+            ..self.surroundings.clone()
+        };
+        let task = self.tasks.spawn(driver::run(surroundings, address, lease.start));
+        let running = Running { shard: lease.shard, drain, tenure: lease.tenure, task };
+        self.running.insert(running.task.id(), running);
+    }
+
+    /// Ends deliveries of shards that nobody can say are still this worker's.
+    fn end_what_is_lost(&self) {
+        let now = self.surroundings.clock.monotonic();
+        for running in self.running.values().filter(|running| !running.tenure.holds(now)) {
+            running.task.abort();
+        }
+    }
+
+    /// Takes notice that a delivery is over.
+    async fn stopped(&mut self, result: Result<(Id, Finish), tokio::task::JoinError>) -> Next {
+        let consumer = &self.surroundings.consumer;
+        let (id, finish) = match result {
+            Ok((id, finish)) => (id, finish),
+            Err(error) => {
+                let shard = self.running.remove(&error.id()).map(|running| running.shard);
+                shard.inspect(|shard| {
+                    let stopped = ShardState::Stopped;
+                    self.surroundings.board.note(*shard, |status| status.state = stopped);
+                });
+                if error.is_cancelled() {
+                    warn!(module = %consumer, ?shard, "the lease is lost: delivery was stopped, what was held is another worker's");
+                    return Next::AtOnce;
+                }
                 // A bug in a module must not end the shard's delivery: it starts again from the
                 // checkpoint with the next listing.
-                let shard = self.running.remove(&error.id());
-                error!(module = %self.surroundings.consumer, ?shard, %error, "delivery broke off and starts again");
-                None
+                error!(module = %consumer, ?shard, %error, "delivery broke off and starts again");
+                return Next::Pause;
             }
+        };
+        let Some(running) = self.running.remove(&id) else { return Next::Pause };
+        match finish {
+            Finish::ShardEnd => Next::AtOnce,
+            Finish::Drained => {
+                self.leases.give_up(consumer, &self.address(running.shard)).await;
+                Next::AtOnce
+            }
+            Finish::LeaseLost => {
+                warn!(module = %consumer, shard = %running.shard, "the lease is lost: another worker has the shard");
+                Next::AtOnce
+            }
+            Finish::Gone => Next::Pause,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,11 @@ impl Board {
         change(self.lock().entry(shard).or_default());
     }
 
+    /// Whether all of a shard is known to be delivered.
+    pub(crate) fn is_ended(&self, shard: ShardId) -> bool {
+        self.lock().get(&shard).is_some_and(|status| status.state == ShardState::Ended)
+    }
+
     /// Forgets shards that the stream does not list any more.
     pub(crate) fn keep(&self, listed: impl Fn(ShardId) -> bool) {
         self.lock().retain(|shard, _| listed(*shard));

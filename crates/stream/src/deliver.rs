@@ -133,6 +133,11 @@ pub trait Module: Send + Sync + 'static {
     /// Starts delivery of one shard. `Deliver` gets batches from the checkpoint on.
     async fn open(&self, shard: &ShardAddress) -> Result<Box<dyn Deliver>, OpenError>;
 
+    /// The user records of the Kinesis record `number` up to `sub_sequence` were delivered by
+    /// another worker and are to be left out; told before the shard is opened. A module that does
+    /// not look into aggregates delivers the whole record again.
+    fn resume_within(&self, _shard: &ShardAddress, _number: SequenceNumber, _sub_sequence: u64) {}
+
     /// Starts delivery of one of several lanes of a shard (`ParallelizationFactor` above 1). The
     /// checkpoint follows the slowest lane, so that after a stop records may come again that the
     /// lane took already, also through another lane if their number was changed.

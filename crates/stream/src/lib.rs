@@ -1,5 +1,5 @@
 //! The words of Kinesis (record, shard, hash key range, sequence number, position), the clock,
-//! and the contracts between the rooms: read, write, administer, deliver, keep and progress.
+//! and the contracts between the rooms: read, write, administer, deliver, keep, progress and leases.
 //!
 //! This room knows nothing of disks, sockets, JSON or AWS credentials. Every other room may use it
 //! and it uses none of them: the contract lies below both sides of each arrow.
@@ -10,6 +10,7 @@ mod deliver;
 mod hash_key;
 mod keep;
 mod lane;
+mod lease;
 mod names;
 mod progress;
 mod properties;
@@ -30,6 +31,7 @@ pub use deliver::{
 pub use hash_key::{HashKey, HashKeyRange, InvalidHashKey};
 pub use keep::{FailedBatch, FailedRecord, FailedStore, GiveUpCondition, GivenUp, KeepError};
 pub use lane::Lane;
+pub use lease::{Lease, Leases, Tenure};
 pub use names::{
     ConsumerName, InvalidStreamName, ShardId, StreamName, StreamOwner, UnknownShardId,
 };

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConsumerName, SequenceNumber, ShardAddress, Timestamp};
+use crate::{ConsumerName, SequenceNumber, ShardAddress, StreamName, Timestamp};
 
 /// Where a consumer goes on in a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,14 @@ pub enum Checkpoint {
     At(SequenceNumber),
     /// With the first record after this one.
     After(SequenceNumber),
+    /// Amid this record: a worker of the Kinesis Client Library has done its user records up to
+    /// `sub_sequence`, and an aggregated one may have more.
+    Within {
+        /// The Kinesis record.
+        number: SequenceNumber,
+        /// The place of the last user record done, counted from 0 (KPL).
+        sub_sequence: u64,
+    },
     /// With the first record that arrived at this moment, in milliseconds, or later (a start that
     /// was fixed where no number was known for it).
     AtTimestamp(Timestamp),
@@ -49,6 +57,9 @@ pub enum ProgressError {
     /// The shard that the progress is of does not exist (any more): its stream was deleted, or made anew.
     #[error("{0} does not exist any more")]
     Gone(ShardAddress),
+    /// Another worker has the shard now: this one stops delivering it, and stores nothing more.
+    #[error("the lease of {0} is lost: another worker has the shard")]
+    LeaseLost(ShardAddress),
     /// Trying again may help.
     #[error("progress is not available: {0}")]
     Unavailable(String),
@@ -70,5 +81,21 @@ pub trait Progress: Send + Sync + 'static {
         consumer: &ConsumerName,
         shard: &ShardAddress,
         progress: &ShardProgress,
+    ) -> Result<(), ProgressError>;
+
+    /// Whether the consumer has [begun](Self::begin) with the stream.
+    async fn has_begun(
+        &self,
+        consumer: &ConsumerName,
+        stream: &StreamName,
+    ) -> Result<bool, ProgressError>;
+
+    /// Notes that each shard of the consumer's first list of shards has its starting checkpoint.
+    /// From then on a shard without a checkpoint is one that came later and is delivered from its
+    /// first record on. The note lives as long as the stream.
+    async fn begin(
+        &self,
+        consumer: &ConsumerName,
+        stream: &StreamName,
     ) -> Result<(), ProgressError>;
 }

@@ -186,6 +186,9 @@ fn checkpoint(checkpoint: Option<Checkpoint>) -> String {
         None => "-".to_owned(),
         Some(Checkpoint::At(number)) => format!("at {number}"),
         Some(Checkpoint::After(number)) => format!("after {number}"),
+        Some(Checkpoint::Within { number, sub_sequence }) => {
+            format!("within {number}, after {sub_sequence}")
+        }
         Some(Checkpoint::AtTimestamp(moment)) => format!("at {}", written(moment)),
         Some(Checkpoint::ShardEnd) => "SHARD_END".to_owned(),
     }

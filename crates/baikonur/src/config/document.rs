@@ -63,6 +63,11 @@ impl<'t> Document<'t> {
         Some(Self { tables })
     }
 
+    /// Whether there is a section of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.tables.contains_key(name)
+    }
+
     /// The section of this name, empty when there is none.
     pub(super) fn section(&mut self, name: &str) -> Section<'t> {
         match self.tables.remove(name) {
@@ -126,9 +131,10 @@ impl<'t> Document<'t> {
     /// Names every section that nobody asked for.
     pub(super) fn refuse_the_rest(&mut self, mistakes: &mut Vec<Mistake>) {
         for (key, _) in &self.tables {
-            let hint = did_you_mean(key.get_ref(), ["server", "kinesis", "streams", "modules"]);
+            let hint =
+                did_you_mean(key.get_ref(), ["server", "kinesis", "leases", "streams", "modules"]);
             let message = format!(
-                "there is no section {}{hint} The sections are [server], [kinesis], [streams.NAME] and [modules.NAME].",
+                "there is no section {}{hint} The sections are [server], [kinesis], [leases], [streams.NAME] and [modules.NAME].",
                 key.get_ref()
             );
             let span = Some(key.span());

@@ -2,6 +2,7 @@
 
 mod document;
 mod kinesis;
+mod leases;
 mod mapping_keys;
 mod mistake;
 mod module;
@@ -16,6 +17,7 @@ use baikonur_stream::{RetentionHours, StreamMode, StreamName, StreamProperties};
 use serde::Deserialize;
 
 pub(crate) use kinesis::{Consumption, KinesisConfig};
+pub(crate) use leases::LeasesConfig;
 use mistake::Mistake;
 pub(crate) use mistake::Mistakes;
 pub(crate) use module::{Kind, ModuleConfig, Problem};
@@ -32,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) server: ServerConfig,
     /// Where the streams are when they are not embedded ones.
     pub(crate) kinesis: Option<KinesisConfig>,
+    /// How they are shared with other workers, if they are.
+    pub(crate) leases: Option<LeasesConfig>,
     pub(crate) streams: Vec<StreamConfig>,
     pub(crate) modules: Vec<ModuleConfig>,
 }
@@ -132,6 +136,12 @@ fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Optio
     let names: Vec<_> = streams.iter().map(|stream| stream.name.clone()).collect();
     let modules: Vec<_> =
         modules.into_iter().filter_map(|section| module::read(section, &names, mistakes)).collect();
+    let is_shared = on_kinesis && document.has("leases");
+    let sharing: Vec<_> = match is_shared {
+        true => modules.iter().map(|module| module.name.clone()).collect(),
+        false => Vec::new(),
+    };
+    let leases = leases::read(document.section("leases"), &sharing, mistakes);
     document.refuse_the_rest(mistakes);
     module::refuse_circles(&modules, mistakes);
     // What else is wrong with a text that is not known is not known either.
@@ -139,7 +149,8 @@ fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Optio
     mistakes.append(&mut unset);
     let (server, kinesis) = (server?, kinesis?);
     let kinesis = server.streams_on_kinesis.then_some(kinesis);
-    Some(Config { server, kinesis, streams, modules })
+    let leases = leases.filter(|_| is_shared);
+    Some(Config { server, kinesis, leases, streams, modules })
 }
 
 fn read_stream(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Option<StreamConfig> {

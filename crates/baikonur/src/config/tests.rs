@@ -384,6 +384,46 @@ fn mistakes_in_credentials_are_explained_without_the_secrets() {
 }
 
 #[test]
+fn leases_are_configured_by_the_names_of_the_kcl() {
+    let on_kinesis = "[server]\nstreams = \"kinesis\"\n[kinesis]\nregion = \"eu-west-1\"\n";
+    let leases = |keys: &str| read(&format!("{on_kinesis}[leases]\n{keys}\n{SMALL}"));
+    let module = baikonur_stream::ConsumerName::new("archive");
+    let config = leases("").unwrap().leases.unwrap();
+    let settings = config.settings(&module, "host:1");
+    assert_eq!(settings, baikonur_leases::Settings::new("archive", "host:1"));
+    let keys = "table_name = \"app-{module}\"\nworker_identifier = \"me\"\nfailover_time_millis = 3000\n\
+                max_leases_for_worker = 4\nmax_leases_to_steal_at_one_time = 2\nregion = \"us-east-1\"";
+    let config = leases(keys).unwrap().leases.unwrap();
+    let settings = config.settings(&module, "host:1");
+    let named = (settings.table_name.as_str(), settings.worker_identifier.as_str());
+    assert_eq!(named, ("app-archive", "me"));
+    assert_eq!(settings.failover_time, Duration::from_secs(3));
+    assert_eq!((settings.max_leases_for_worker, settings.max_leases_to_steal_at_one_time), (4, 2));
+    assert_eq!(config.region.as_deref(), Some("us-east-1"));
+    for (keys, mistake) in [
+        ("failover_time_millis = 5", "failover_time_millis is 5"),
+        ("table_name = \"a b\"", "table_name"),
+        ("max_leases_for_worker = 0", "max_leases_for_worker is 0"),
+        ("table = \"t\"", "there is no key table here"),
+    ] {
+        let mistakes = leases(keys).unwrap_err();
+        assert!(mistakes.contains(mistake), "{keys}: {mistakes}");
+    }
+}
+
+#[test]
+fn modules_do_not_share_a_lease_table_and_embedded_streams_need_none() {
+    let second = SMALL.replace("[streams.router]", "").replace("modules.archive", "modules.second");
+    let text = format!("[leases]\ntable_name = \"app\"\n{SMALL}{second}");
+    assert_eq!(read(&text).unwrap().leases, None, "embedded streams have one worker");
+    let mistakes = read(&format!("[server]\nstreams = \"kinesis\"\n{text}")).unwrap_err();
+    assert!(mistakes.contains("2 modules would share one table"), "{mistakes}");
+    let text = text.replace("\"app\"", "\"app-{module}\"");
+    let config = read(&format!("[server]\nstreams = \"kinesis\"\n{text}")).unwrap();
+    assert!(config.leases.is_some());
+}
+
+#[test]
 fn lanes_are_for_modules_that_do_not_hold() {
     let module = |kind: &str| {
         format!(

@@ -57,6 +57,7 @@ impl StreamStore {
             write: Arc::new(engine.clone()),
             administer: Arc::new(engine.clone()),
             progress: Arc::new(engine.clone()),
+            leases: None,
             clock,
             memory,
         }

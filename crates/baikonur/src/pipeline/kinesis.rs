@@ -13,6 +13,7 @@ use baikonur_stream::{
 };
 use tracing::info;
 
+use super::leases::LeaseTables;
 use super::{Source, StreamStore};
 use crate::config::{Config, Consumption, KinesisConfig};
 
@@ -34,11 +35,16 @@ pub(super) async fn open(
     let listing: Arc<dyn Read> = Arc::new(Polling::new(&service, Arc::clone(&clock)));
     let folder = config.server.data.join(PROGRESS_FOLDER);
     let progress = FolderProgress::open(&folder, listing, Arc::clone(&clock))?;
+    let leases = match &config.leases {
+        None => None,
+        Some(leases) => Some(Arc::new(LeaseTables::open(leases.clone(), kinesis, &clock).await?)),
+    };
     info!(place = kinesis.place(), region = connection.region(), positions = %folder.display(), "streams are on Kinesis");
     Ok(StreamStore {
         write: Arc::new(Producer::new(&service)),
         administer: Arc::new(service),
         progress: Arc::new(progress),
+        leases,
         source: Source::Kinesis(Box::new(connection)),
         clock,
         memory,

@@ -3,6 +3,7 @@
 
 mod embedded;
 mod kinesis;
+mod leases;
 mod mappings;
 mod modules;
 mod on_failure;
@@ -29,6 +30,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, Consumption};
 use crate::control::{self, Listening};
+use leases::LeaseTables;
 use mappings::{Ground, Mappings};
 use operator::Operator;
 pub(crate) use operator::Origin;
@@ -41,6 +43,8 @@ struct StreamStore {
     write: Arc<dyn Write>,
     administer: Arc<dyn Administer>,
     progress: Arc<dyn Progress>,
+    /// Instead of `progress`, where other processes read the same streams.
+    leases: Option<Arc<LeaseTables>>,
     clock: Arc<dyn Clock>,
     /// For all mappings together.
     memory: Arc<MemoryBudget>,

@@ -29,6 +29,7 @@ pub(super) fn mapping(
     streams: &StreamStore,
     resets: u64,
 ) -> Result<Mapping, anyhow::Error> {
+    let shared = streams.leases.as_ref().map(|tables| tables.join(&config.name));
     Ok(Mapping {
         consumer: config.name.clone(),
         source: config.source.clone(),
@@ -39,7 +40,11 @@ pub(super) fn mapping(
                 kinesis::reader(connection, &config.consumption, &streams.clock)
             }
         },
-        progress: Arc::clone(&streams.progress),
+        progress: match &shared {
+            Some(shared) => Arc::clone(shared) as _,
+            None => Arc::clone(&streams.progress),
+        },
+        leases: shared.map(|shared| shared as _),
         module: module(config, streams, resets).map_err(anyhow::Error::from_boxed)?,
         memory: Arc::clone(&streams.memory),
         failed_store: failed_store(config, server, &streams.clock)

@@ -151,6 +151,8 @@ async fn progress_and_producer_positions_survive_and_die_with_their_stream() {
         intent: Some(Intent { first: number, last: number, keys: vec!["a/b.gz".into()] }),
     };
     engine.store(&consumer, &shard("s", 0), &progress).await.unwrap();
+    assert!(!engine.has_begun(&consumer, &stream("s")).await.unwrap());
+    engine.begin(&consumer, &stream("s")).await.unwrap();
     let remember = ProducerPosition { producer: "forward/s/0".into(), up_to: number };
     engine.put(&stream("s"), vec![entry(0, "y")], Some(remember)).await.unwrap();
     for n in 0..100 {
@@ -160,11 +162,15 @@ async fn progress_and_producer_positions_survive_and_die_with_their_stream() {
     drop(engine);
     let engine = real(folder.path(), &clock);
     assert_eq!(engine.load(&consumer, &shard("s", 0)).await.unwrap(), progress);
+    assert!(engine.has_begun(&consumer, &stream("s")).await.unwrap());
+    let other = ConsumerName::new("other");
+    assert!(!engine.has_begun(&other, &stream("s")).await.unwrap());
     assert_eq!(engine.remembered("forward/s/0").await.unwrap(), Some(number));
     engine.delete_stream(&stream("s"), false).await.unwrap();
     create(&engine, "s", 1).await;
     let fresh = engine.load(&consumer, &shard("s", 0)).await.unwrap();
     assert_eq!(fresh, ShardProgress::default());
+    assert!(!engine.has_begun(&consumer, &stream("s")).await.unwrap());
 }
 
 #[tokio::test]

@@ -128,4 +128,13 @@ impl Progress for Seat {
     ) -> Result<(), ProgressError> {
         self.hub.store(self.lane, progress.checkpoint).await
     }
+
+    /// The mapping has, before its shards are delivered.
+    async fn has_begun(&self, _: &ConsumerName, _: &StreamName) -> Result<bool, ProgressError> {
+        Ok(true)
+    }
+
+    async fn begin(&self, _: &ConsumerName, _: &StreamName) -> Result<(), ProgressError> {
+        Ok(())
+    }
 }

@@ -59,6 +59,8 @@ pub(crate) enum Finish {
     Drained,
     /// The stream or the shard does not exist any more.
     Gone,
+    /// Another worker has the shard.
+    LeaseLost,
 }
 
 /// The answer to an action.

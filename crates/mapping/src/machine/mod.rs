@@ -164,6 +164,9 @@ impl ShardMachine {
     pub(crate) fn step(&mut self, now: Now, event: Event) -> Action {
         match event {
             Event::Loaded(Ok(progress)) => return self.loaded(now, progress),
+            Event::Loaded(Err(ProgressError::LeaseLost(_))) => {
+                return Action::Finish(Finish::LeaseLost);
+            }
             Event::Loaded(Err(error)) => {
                 let pause = self.pause(now, error.to_string());
                 // Without the progress there is nothing else to do: sleep, then load again.
@@ -191,6 +194,9 @@ impl ShardMachine {
                 self.did_todo();
             }
             Event::Stored(Err(ProgressError::Gone(_))) => self.finish = Some(Finish::Gone),
+            Event::Stored(Err(ProgressError::LeaseLost(_))) => {
+                self.finish = Some(Finish::LeaseLost);
+            }
             Event::Stored(Err(error)) => _ = self.pause(now, error.to_string()),
         }
         self.next(now)
@@ -219,7 +225,8 @@ impl ShardMachine {
         self.progress = progress;
         match self.progress.checkpoint {
             None => Action::Seek(self.start),
-            Some(Checkpoint::At(number)) => {
+            // Within: the module was told which part of the record it is to leave out.
+            Some(Checkpoint::At(number) | Checkpoint::Within { number, .. }) => {
                 Action::Seek(StartingPosition::AtSequenceNumber(number))
             }
             Some(Checkpoint::After(number)) => {

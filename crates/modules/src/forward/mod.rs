@@ -22,7 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baikonur_stream::{
     Batch, Cause, Deliver, Delivery, Lane, Module, OpenError, Outcome, RejectedRecord,
-    ShardAddress, StreamName, Write,
+    SequenceNumber, ShardAddress, StreamName, Write,
 };
 
 pub use encode::TOO_LARGE_FOR_STREAM;
@@ -75,6 +75,10 @@ impl Module for Forward {
         })?;
         let producer = put_before::producer(&whole, lane);
         Ok(Box::new(Forwarding { shared: self.shared.clone(), producer, put_before }))
+    }
+
+    fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
+        self.shared.intake.resume_within(shard, number, sub_sequence);
     }
 }
 

@@ -8,6 +8,7 @@
 mod choice;
 mod criteria;
 mod rejections;
+mod resumed;
 mod settings;
 mod take;
 #[cfg(test)]

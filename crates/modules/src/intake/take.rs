@@ -1,11 +1,12 @@
 //! From a batch to the events that its module chooses.
 
 use baikonur_record::{Limits, Origin, Payload, RejectedPayload, Schema, for_each_payload};
-use baikonur_stream::{Batch, ConsumerName, Record, RejectedRecord, ShardAddress};
+use baikonur_stream::{Batch, ConsumerName, Record, RejectedRecord, SequenceNumber, ShardAddress};
 use metrics::{Counter, counter};
 
 use super::choice::{Choice, Whence};
 use super::rejections::{self, Rejections};
+use super::resumed::{Done, Resumed, sub_sequence};
 use super::{IntakeSettings, IntakeSettingsError, Taken, TakenEvent, TakenPayload};
 
 /// Decoded bytes after which a part ends; a record is not divided, so a part may have one record's
@@ -24,6 +25,7 @@ pub struct Intake {
     limits: Limits,
     consumer: ConsumerName,
     filtered: Counter,
+    resumed: Resumed,
 }
 
 impl Intake {
@@ -41,12 +43,18 @@ impl Intake {
             limits: Limits::default(),
             consumer: consumer.clone(),
             filtered: counter!("baikonur_filtered_events_total", "module" => consumer.to_string()),
+            resumed: Resumed::default(),
         })
     }
 
     /// The module's name.
     pub fn consumer(&self) -> &ConsumerName {
         &self.consumer
+    }
+
+    /// The user records of the record `number` up to `sub_sequence` are left out from now on.
+    pub fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
+        self.resumed.set(shard, Done { number, sub_sequence });
     }
 
     /// The events of `batch`, a few MiB at a time: at least one part, each of whole records.
@@ -77,7 +85,7 @@ impl Intake {
             arrival_millis: i64::try_from(record.arrival.millis()).unwrap_or(i64::MAX),
         };
         let whence = Whence { record, shard_id: &source.shard_id };
-        self.decode(whence, taken, |payload| {
+        self.decode(whence, source.done, taken, |payload| {
             let event = self.schema.event(payload, &origin)?;
             let own_key = event.partition_key.as_deref();
             Ok(self.choice.takes(whence, &event.log_type, own_key, &event.json).then(|| {
@@ -102,7 +110,7 @@ impl Intake {
         taken: &mut Taken<TakenPayload>,
     ) -> usize {
         let whence = Whence { record, shard_id: &source.shard_id };
-        self.decode(whence, taken, |payload| {
+        self.decode(whence, source.done, taken, |payload| {
             let log_type = self.schema.log_type(&payload)?;
             let own_key = payload.partition_key.as_deref();
             Ok(self.choice.takes(whence, &log_type, own_key, &payload.bytes).then(|| {
@@ -120,13 +128,18 @@ impl Intake {
     fn decode<E>(
         &self,
         whence: Whence<'_>,
+        done: Option<Done>,
         taken: &mut Taken<E>,
         take: impl Fn(Payload) -> Result<Option<E>, RejectedPayload>,
     ) -> usize {
         let record = whence.record;
         let mut rejections = Rejections::of(record);
         let (mut bytes, mut filtered) = (0, 0);
+        let done = done.filter(|done| done.number == record.sequence_number);
         let inflated = for_each_payload(&record.data, &self.limits, |payload| {
+            if done.is_some_and(|done| sub_sequence(&payload) <= done.sub_sequence) {
+                return;
+            }
             bytes += EVENT_BYTES + payload.as_ref().map_or(0, |payload| payload.bytes.len());
             match payload.and_then(&take) {
                 Ok(Some(event)) => taken.events.push(event),
@@ -172,6 +185,8 @@ impl Intake {
 struct Source<'b> {
     shard: &'b ShardAddress,
     shard_id: String,
+    /// What another worker has done of one record.
+    done: Option<Done>,
 }
 
 /// A batch, taken part by part.
@@ -188,7 +203,11 @@ impl<'b, E> Parts<'b, E> {
         batch: &'b Batch,
         take: fn(&Intake, &Source<'_>, &Record, &mut Taken<E>) -> usize,
     ) -> Self {
-        let source = Source { shard: &batch.shard, shard_id: batch.shard.shard.to_string() };
+        let source = Source {
+            shard: &batch.shard,
+            shard_id: batch.shard.shard.to_string(),
+            done: intake.resumed.of(&batch.shard),
+        };
         Self { intake, source, records: batch.records.iter(), take }
     }
 }

@@ -8,6 +8,7 @@ use baikonur_stream::{
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use md5::Digest;
 
 use super::*;
 
@@ -185,6 +186,50 @@ fn what_a_destination_refuses_stays_in_proportion_to_its_record() {
     assert_eq!((&*small.data, &*small.detail), (&br#"{"log_type":"b"}"#[..], "no"));
     assert_eq!(*large.data, *packed_text, "whole, and as it came");
     assert!(large.detail.starts_with("no; kept as the record came"), "{}", large.detail);
+}
+
+/// A record of the Kinesis Producer Library with these user records, all of one key.
+fn aggregated(user_records: &[&[u8]]) -> Vec<u8> {
+    let field = |tag: u8, data: &[u8]| [&[tag, data.len() as u8], data].concat();
+    let mut message = field(0x0a, b"k");
+    for data in user_records {
+        let record = [&[0x08, 0x00][..], &field(0x1a, data)].concat();
+        message.extend(field(0x1a, &record));
+    }
+    let checksum = md5::Md5::digest(&message);
+    [&b"\xf3\x89\x9a\xc2"[..], &message, &checksum].concat()
+}
+
+#[test]
+fn what_another_worker_has_done_of_a_record_is_left_out() {
+    let event = |kind: &str| format!(r#"{{"log_type":"{kind}","log_id":"1","time":"2015-05-17"}}"#);
+    let events = ["a", "b", "c"].map(event);
+    let events = events.each_ref().map(|event| event.as_bytes());
+    let record = aggregated(&events);
+    let batch = batch(&[&record, events[0], b"x"]);
+    let number = |place: usize| batch.records[place].sequence_number;
+    assert_eq!(names(&intake("").take(&batch)), ["a", "b", "c", "a"]);
+    for (place, done, left) in [
+        (0, 0, &["b", "c", "a"][..]),
+        (0, 1, &["c", "a"]),
+        (0, 2, &["a"]),
+        (1, 0, &["a", "b", "c"]),
+    ] {
+        let intake = intake("");
+        intake.resume_within(&batch.shard, number(place), done);
+        let taken = intake.take(&batch);
+        assert_eq!(names(&taken), left, "record {place} up to {done}");
+        assert_eq!(taken.rejected.len(), 1);
+        let payloads: usize = intake.payload_parts(&batch).map(|part| part.events.len()).sum();
+        assert_eq!(payloads, left.len(), "payloads of record {place} up to {done}");
+    }
+    let intake = intake("");
+    intake.resume_within(&batch.shard, number(2), 0);
+    assert_eq!(intake.take(&batch).rejected, [], "nor is it rejected twice");
+    let shard = ShardAddress { shard: ShardId::new(1), ..batch.shard.clone() };
+    let intake = self::intake("");
+    intake.resume_within(&shard, number(0), 2);
+    assert_eq!(names(&intake.take(&batch)), ["a", "b", "c", "a"], "another shard");
 }
 
 /// What became of the events and of all rejections: their data, and how many were left out.

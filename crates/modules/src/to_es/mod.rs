@@ -80,6 +80,10 @@ impl Module for ToElasticsearch {
         Ok(Box::new(Delivering { shared: self.shared.clone() }))
     }
 
+    fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
+        self.shared.intake.resume_within(shard, number, sub_sequence);
+    }
+
     async fn open_lane(
         &self,
         shard: &ShardAddress,

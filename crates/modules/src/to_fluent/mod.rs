@@ -19,7 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baikonur_stream::{
     Batch, Cause, Clock, ConsumerName, Deliver, Delivery, Lane, Module, OpenError, Outcome,
-    RejectedRecord, ShardAddress,
+    RejectedRecord, SequenceNumber, ShardAddress,
 };
 use metrics::{Counter, Histogram, counter, histogram};
 
@@ -70,6 +70,10 @@ impl Module for ToFluent {
     async fn open(&self, _shard: &ShardAddress) -> Result<Box<dyn Deliver>, OpenError> {
         let shared = self.shared.clone();
         Ok(Box::new(Delivering { shared, connection: None, message: Vec::new() }))
+    }
+
+    fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
+        self.shared.intake.resume_within(shard, number, sub_sequence);
     }
 
     async fn open_lane(

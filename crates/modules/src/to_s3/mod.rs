@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Batch, Cause, Clock, Close, Deliver, Delivery, Module, OpenError, Outcome, ShardAddress,
+    Batch, Cause, Clock, Close, Deliver, Delivery, Module, OpenError, Outcome, SequenceNumber,
+    ShardAddress,
 };
 use bytes::Bytes;
 use metrics::{Counter, counter};
@@ -106,6 +107,10 @@ impl Module for ToS3 {
             stored: Vec::new(),
             shared,
         }))
+    }
+
+    fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
+        self.shared.intake.resume_within(shard, number, sub_sequence);
     }
 }
 

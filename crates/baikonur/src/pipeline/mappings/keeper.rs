@@ -160,6 +160,10 @@ impl Keeper {
                 info!(module = %name, "resumed");
                 Ok(format!("{name} goes on"))
             }
+            Order::Reset { .. } if self.ground.streams.leases.is_some() => Err(format!(
+                "{name} shares its shards by leases, where other workers have positions too: stop all workers and \
+                 change the checkpoints in the lease table, or begin anew with another table_name"
+            )),
             Order::Reset { shard, to } => {
                 let moves = position::moves(
                     &*self.ground.streams.reader(),

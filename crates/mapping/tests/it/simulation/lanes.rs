@@ -80,7 +80,10 @@ fn settled(world: &World) -> Vec<u64> {
 fn checkpoint(world: &World) -> Option<u64> {
     match world.lock().progress.get(&0)?.checkpoint? {
         Checkpoint::After(number) => Some(number.counter()),
-        Checkpoint::At(_) | Checkpoint::AtTimestamp(_) | Checkpoint::ShardEnd => None,
+        Checkpoint::At(_)
+        | Checkpoint::AtTimestamp(_)
+        | Checkpoint::Within { .. }
+        | Checkpoint::ShardEnd => None,
     }
 }
 

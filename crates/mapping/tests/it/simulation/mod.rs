@@ -167,6 +167,7 @@ fn mapping(
         settings,
         read: world.clone(),
         progress: world.clone(),
+        leases: None,
         module: Arc::new(SimModule(world.clone())),
         failed_store: world.clone(),
         memory,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use baikonur_stream::{
     Batch, Cause, Clock, Close, ConsumerName, Deliver, Delivery, FailedBatch, FailedStore,
     KeepError, Lane, Module, OpenError, Outcome, Progress, ProgressError, Record, RejectedRecord,
-    SequenceNumber, ShardAddress, ShardProgress,
+    SequenceNumber, ShardAddress, ShardProgress, StreamName,
 };
 
 use super::world::{Fate, World};
@@ -19,7 +19,7 @@ impl Progress for World {
         _consumer: &ConsumerName,
         shard: &ShardAddress,
     ) -> Result<ShardProgress, ProgressError> {
-        let fate = self.begin().await;
+        let fate = World::begin(self).await;
         let loaded = self.lock().progress.get(&shard.shard.index()).cloned().unwrap_or_default();
         if fate == Fate::Fails || !self.end(fate).await {
             return Err(ProgressError::Unavailable("no answer".to_owned()));
@@ -33,7 +33,7 @@ impl Progress for World {
         shard: &ShardAddress,
         progress: &ShardProgress,
     ) -> Result<(), ProgressError> {
-        let fate = self.begin().await;
+        let fate = World::begin(self).await;
         if fate == Fate::Fails {
             return Err(ProgressError::Unavailable("no answer".to_owned()));
         }
@@ -51,12 +51,34 @@ impl Progress for World {
             Err(ProgressError::Unavailable("no answer, but stored".to_owned()))
         }
     }
+
+    async fn has_begun(&self, _: &ConsumerName, _: &StreamName) -> Result<bool, ProgressError> {
+        let fate = World::begin(self).await;
+        let begun = self.lock().begun;
+        if fate == Fate::Fails || !self.end(fate).await {
+            return Err(ProgressError::Unavailable("no answer".to_owned()));
+        }
+        Ok(begun)
+    }
+
+    async fn begin(&self, _: &ConsumerName, _: &StreamName) -> Result<(), ProgressError> {
+        let fate = World::begin(self).await;
+        if fate == Fate::Fails {
+            return Err(ProgressError::Unavailable("no answer".to_owned()));
+        }
+        self.lock().begun = true;
+        if self.end(fate).await {
+            Ok(())
+        } else {
+            Err(ProgressError::Unavailable("no answer, but stored".to_owned()))
+        }
+    }
 }
 
 #[async_trait]
 impl FailedStore for World {
     async fn keep(&self, batch: &FailedBatch) -> Result<(), KeepError> {
-        let fate = self.begin().await;
+        let fate = World::begin(self).await;
         if fate == Fate::Fails {
             return Err(KeepError("no answer".to_owned()));
         }

@@ -152,6 +152,8 @@ pub(super) struct State {
     /// By key: shard and index of each record in the order of the puts.
     keys: Vec<Vec<(usize, usize)>>,
     pub(super) progress: BTreeMap<u32, ShardProgress>,
+    /// The note that the consumer has begun.
+    pub(super) begun: bool,
     /// Objects of a holding module, by key.
     objects: BTreeMap<String, Vec<u64>>,
     /// The failed store: a batch that is kept twice is stored once.
@@ -213,6 +215,7 @@ impl World {
             shards: HashKeyRange::evenly(plan.shards).into_iter().map(shard).collect(),
             keys: (0..KEYS).map(|_| Vec::new()).collect(),
             progress: BTreeMap::new(),
+            begun: false,
             objects: BTreeMap::new(),
             kept: BTreeSet::new(),
             run: 0,
@@ -497,7 +500,8 @@ impl State {
             let puts = &mut self.shards[shard as usize].puts;
             if reason == "stream_damaged" {
                 let from = counter.saturating_sub(1) as usize;
-                let lost = puts[from..].iter_mut().skip_while(|put| !put.damaged);
+                // The mark says where reading was to go on: what is trimmed there was not met.
+                let lost = puts[from..].iter_mut().skip_while(|put| !put.damaged || put.expired);
                 lost.take_while(|put| put.damaged).for_each(|put| put.kept = true);
             } else {
                 let put = &mut puts[*counter as usize - 1];
@@ -522,6 +526,7 @@ impl State {
             Some(Checkpoint::AtTimestamp(moment)) => {
                 puts.partition_point(|put| put.record.arrival < moment) as u64
             }
+            Some(Checkpoint::Within { .. }) => unreachable!("no other worker was here"),
         };
         let starts = self.progress.get(&shard).is_none_or(|before| before.checkpoint.is_none());
         if starts && self.plan.settings.starting_position == Start::Latest {

@@ -15,6 +15,7 @@ import software.amazon.kinesis.common.KinesisClientUtil;
 import software.amazon.kinesis.coordinator.Scheduler;
 import software.amazon.kinesis.exceptions.InvalidStateException;
 import software.amazon.kinesis.exceptions.ShutdownException;
+import software.amazon.kinesis.leases.LeaseAssignmentStrategy;
 import software.amazon.kinesis.lifecycle.events.InitializationInput;
 import software.amazon.kinesis.lifecycle.events.LeaseLostInput;
 import software.amazon.kinesis.lifecycle.events.ProcessRecordsInput;
@@ -27,9 +28,10 @@ import software.amazon.kinesis.retrieval.fanout.FanOutConfig;
 import software.amazon.kinesis.retrieval.polling.PollingConfig;
 
 /**
- * A KCL application that says each record as a JSON line: {@code Application polling|fan-out STREAM NAME KINESIS AWS},
- * the last two being the endpoints of Kinesis and of DynamoDB. It reads from the trim horizon, checkpoints
- * after each batch, and shuts down gracefully when its standard input ends.
+ * A KCL application that says each record as a JSON line:
+ * {@code Application polling|fan-out STREAM NAME KINESIS AWS [WORKER [FAILOVER-MILLIS]]}, KINESIS and AWS being the
+ * endpoints of Kinesis and of DynamoDB. It reads from the trim horizon, checkpoints after each batch, and shuts down
+ * gracefully when its standard input ends.
  */
 final class Application {
     private Application() {}
@@ -40,19 +42,23 @@ final class Application {
         var name = arguments[2];
         var kinesisEndpoint = URI.create(arguments[3]);
         var aws = URI.create(arguments[4]);
+        var workerName = arguments.length > 5 ? arguments[5] : "worker";
+        // Its defaults are minutes: as short as a test wants them.
+        var failoverMillis = arguments.length > 6 ? Long.parseLong(arguments[6]) : 20_000;
         var kinesis = KinesisClientUtil.createKinesisAsyncClient(with(kinesisEndpoint, KinesisAsyncClient.builder()));
         var dynamo = with(aws, DynamoDbAsyncClient.builder()).build();
         var cloudWatch = with(aws, CloudWatchAsyncClient.builder()).build();
-        var configs = new ConfigsBuilder(stream, name, kinesis, dynamo, cloudWatch, "worker", Processor::new);
+        var configs = new ConfigsBuilder(stream, name, kinesis, dynamo, cloudWatch, workerName, Processor::new);
         var retrieval = configs.retrievalConfig()
                 .initialPositionInStreamExtended(
                         InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON))
                 .retrievalSpecificConfig(fanOut
                         ? new FanOutConfig(kinesis).streamName(stream).applicationName(name)
                         : new PollingConfig(stream, kinesis).idleTimeBetweenReadsInMillis(200));
-        // Its defaults are minutes: as short as a test wants them.
         var leases = configs.leaseManagementConfig()
-                .failoverTimeMillis(20_000)
+                .failoverTimeMillis(failoverMillis)
+                // By throughput, of which tests have none to speak of, a leader would balance nothing.
+                .leaseAssignmentStrategy(LeaseAssignmentStrategy.LEASE_COUNT_BASED)
                 .leaseAssignmentIntervalMillis(500L)
                 .shardSyncIntervalMillis(1_000);
         leases.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true);

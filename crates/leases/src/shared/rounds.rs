@@ -1,0 +1,284 @@
+//! What a worker does again and again: renewing what it holds, and looking at the table for what it
+//! should hold, what is missing in it, and what is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use baikonur_stream::{Shard, ShardId};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tracing::{info, warn};
+
+use super::{Listed, RETRY, Shared, lock};
+use crate::elect::leader;
+use crate::lease::{Lease, Write};
+use crate::sync;
+use crate::table::{Coordination, LeaderLock, TableError};
+use crate::worker::Outcome;
+
+/// A leader of KCL 3 takes a worker for dead that was silent for 60 s, and wants to hear it each 30.
+const REPORT_INTERVAL: Duration = Duration::from_secs(25);
+/// A hole or a lease too many is acted on when it was seen with so many lists of shards in a row: a
+/// list may be older than the table.
+const DETECTIONS: u32 = 3;
+
+/// Renews for ever.
+pub(super) async fn renew(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(shared.settings.renewer_interval().min(REPORT_INTERVAL));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reported: Option<Duration> = None;
+    loop {
+        ticks.tick().await;
+        let held: Vec<ShardId> = lock(&shared.worker).held().keys().copied().collect();
+        let mut renewals = JoinSet::new();
+        for shard in &held {
+            let (shared, shard) = (Arc::clone(&shared), *shard);
+            renewals.spawn(async move {
+                shared.write(shard, |worker| worker.renewal(shard)).await;
+            });
+        }
+        while renewals.join_next().await.is_some() {}
+        let now = shared.clock.monotonic();
+        let (dropped, is_other) = {
+            let mut worker = lock(&shared.worker);
+            let dropped = worker.drop_expired(now);
+            let leaving = worker.held().values().any(|held| held.is_leaving());
+            let lost = held.iter().any(|shard| !worker.held().contains_key(shard));
+            (dropped, leaving || lost)
+        };
+        for shard in dropped {
+            warn!(table = %shared.settings.table_name, %shard, "the lease could not be renewed in time and is given up");
+        }
+        if is_other {
+            shared.changed.notify_one();
+        }
+        let is_due = |at: Duration| now.saturating_sub(at) >= REPORT_INTERVAL / 2;
+        if lock(&shared.listed).is_some() && reported.is_none_or(is_due) {
+            let (me, wall) = (lock(&shared.worker).me().clone(), shared.clock.now());
+            if shared.in_time(shared.table.report(&me, wall)).await.is_some() {
+                reported = Some(now);
+            }
+        }
+    }
+}
+
+/// Looks at the table for ever.
+pub(super) async fn look(shared: Arc<Shared>, seed: u64) {
+    while lock(&shared.listed).is_none() {
+        shared.look.notified().await;
+    }
+    let mut eye = Eye {
+        shared: Arc::clone(&shared),
+        random: seed,
+        lock: None,
+        synced: None,
+        generation: None,
+        suspects: BTreeMap::new(),
+    };
+    while let Err(error) = shared.table.make().await {
+        warn!(table = %shared.settings.table_name, %error, "the table cannot be used, trying again");
+        tokio::time::sleep(RETRY).await;
+    }
+    loop {
+        let pause = match eye.round().await {
+            Ok(pause) => pause,
+            Err(error) => {
+                warn!(table = %shared.settings.table_name, %error, "the leases cannot be read, trying again");
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shared.look.notified() => {}
+        }
+    }
+}
+
+/// What is remembered between two looks.
+struct Eye {
+    shared: Arc<Shared>,
+    random: u64,
+    /// The leader's lock, and since when it has its version.
+    lock: Option<(LeaderLock, Duration)>,
+    /// When shards were last compared with leases, and with which list.
+    synced: Option<Duration>,
+    generation: Option<u64>,
+    /// What should be made or deleted, and how often in a row.
+    suspects: BTreeMap<ShardId, u32>,
+}
+
+type Rows = BTreeMap<ShardId, Lease>;
+
+impl Eye {
+    /// One look; gives the pause until the next.
+    async fn round(&mut self) -> Result<Duration, TableError> {
+        let shared = Arc::clone(&self.shared);
+        let Some(listed) = lock(&shared.listed).clone() else { return Ok(RETRY) };
+        let coordination = shared.table.coordination().await?;
+        let mut rows = self.read().await?;
+        let now = shared.clock.monotonic();
+        let follows = coordination.is_version_3 && self.has_leader(&coordination, now);
+        if !follows && self.fill(&listed, &rows).await? {
+            rows = self.read().await?;
+        }
+        self.clean(&rows).await;
+        if !shared.stopping.load(Ordering::Acquire) {
+            match follows {
+                true => self.follow().await?,
+                false => self.take(&rows).await,
+            }
+        }
+        Ok(match follows {
+            true => shared.settings.discovery_interval(),
+            false => shared.settings.taker_interval(),
+        })
+    }
+
+    async fn read(&self) -> Result<Rows, TableError> {
+        let rows = self.shared.table.scan().await?;
+        let now = self.shared.clock.monotonic();
+        let mut worker = lock(&self.shared.worker);
+        worker.scanned(now, rows);
+        Ok(worker.rows())
+    }
+
+    /// Whether somebody leads: holds the lock, and has changed it within its time.
+    fn has_leader(&mut self, coordination: &Coordination, now: Duration) -> bool {
+        let Some(lock) = &coordination.leader else {
+            self.lock = None;
+            return false;
+        };
+        match &self.lock {
+            Some((known, since)) if known == lock => {
+                now.saturating_sub(*since) <= lock.lease_duration
+            }
+            _ => {
+                self.lock = Some((lock.clone(), now));
+                true
+            }
+        }
+    }
+
+    /// Version 2: this worker's own leases, then its share.
+    async fn take(&mut self, rows: &Rows) {
+        let adoptions = lock(&self.shared.worker).adoptions(rows.values());
+        self.write_all(adoptions).await;
+        let now = self.shared.clock.monotonic();
+        let random = &mut self.random;
+        let mut below = |bound: usize| (next(random) % bound.max(1) as u64) as usize;
+        let takes = lock(&self.shared.worker).takes(now, &mut below);
+        self.write_all(takes).await;
+    }
+
+    /// Version 3: what a leader assigned.
+    async fn follow(&mut self) -> Result<(), TableError> {
+        let shared = Arc::clone(&self.shared);
+        let (me, held): (_, BTreeSet<ShardId>) = {
+            let worker = lock(&shared.worker);
+            (worker.me().clone(), worker.held().keys().copied().collect())
+        };
+        for shard in shared.table.owned_by(&me).await? {
+            if held.contains(&shard) {
+                continue;
+            }
+            // The index may be behind the table.
+            let Some(lease) = shared.table.get(shard).await? else { continue };
+            let adoptions = {
+                let mut worker = lock(&shared.worker);
+                worker.saw(shared.clock.monotonic(), lease.clone());
+                worker.adoptions([&lease])
+            };
+            self.write_all(adoptions).await;
+        }
+        Ok(())
+    }
+
+    async fn write_all(&self, writes: Vec<(ShardId, Write)>) {
+        for (shard, write) in writes {
+            let outcome = self.shared.write(shard, |_| Some(write.clone())).await;
+            if outcome == Outcome::Done {
+                info!(table = %self.shared.settings.table_name, %shard, "the lease is this worker's");
+                self.shared.changed.notify_one();
+            }
+        }
+    }
+
+    /// Makes leases that are missing, and deletes those of shards that are gone; whether it did.
+    async fn fill(&mut self, listed: &Listed, rows: &Rows) -> Result<bool, TableError> {
+        let shared = Arc::clone(&self.shared);
+        let missing = sync::missing(&listed.shards, rows, listed.start);
+        if rows.is_empty() {
+            return Ok(self.create(missing).await? > 0);
+        }
+        let now = shared.clock.monotonic();
+        let interval = shared.settings.shard_sync_interval;
+        let is_due = self.synced.is_none_or(|at| now.saturating_sub(at) >= interval);
+        let leads = leader(rows.values()).is_none_or(|leader| leader == *lock(&shared.worker).me());
+        if !is_due || !leads || self.generation == Some(listed.generation) {
+            return Ok(false);
+        }
+        (self.synced, self.generation) = (Some(now), Some(listed.generation));
+        let forgotten = sync::forgotten(&listed.shards, rows);
+        let suspects = missing.iter().map(|lease| lease.shard).chain(forgotten.iter().copied());
+        let before = std::mem::take(&mut self.suspects);
+        self.suspects =
+            suspects.map(|shard| (shard, before.get(&shard).unwrap_or(&0) + 1)).collect();
+        let suspects = &self.suspects;
+        let is_sure = |shard: &ShardId| suspects.get(shard).is_some_and(|seen| *seen >= DETECTIONS);
+        let missing: Vec<_> = missing.into_iter().filter(|lease| is_sure(&lease.shard)).collect();
+        let forgotten: Vec<_> = forgotten.into_iter().filter(is_sure).collect();
+        let mut changes = self.create(missing).await?;
+        for shard in forgotten {
+            changes += self.forget(&listed.shards, rows, shard).await?;
+        }
+        Ok(changes > 0)
+    }
+
+    async fn create(&self, leases: Vec<Lease>) -> Result<usize, TableError> {
+        let count = leases.len();
+        for lease in leases {
+            let (table, shard) = (&self.shared.settings.table_name, lease.shard);
+            info!(%table, %shard, checkpoint = lease.place.attributes().0, "the shard gets a lease");
+            self.shared.table.write(shard, &Write::Create(lease)).await?;
+        }
+        Ok(count)
+    }
+
+    /// A shard that the stream does not know any more: what follows it goes on.
+    async fn forget(
+        &self,
+        listed: &[Shard],
+        rows: &Rows,
+        shard: ShardId,
+    ) -> Result<usize, TableError> {
+        let (children, _) = sync::children(shard, listed, rows);
+        self.create(children).await?;
+        let owner = rows.get(&shard).and_then(|lease| lease.owner.clone());
+        self.shared.write(shard, |_| Some(Write::Delete { owner: owner.clone() })).await;
+        info!(table = %self.shared.settings.table_name, %shard, "the stream has forgotten the shard; its lease is deleted");
+        Ok(1)
+    }
+
+    /// Deletes leases of this worker that are over.
+    async fn clean(&self, rows: &Rows) {
+        let shared = &self.shared;
+        for shard in sync::finished(rows) {
+            let owner = Some(lock(&shared.worker).me().clone());
+            if shared.held(shard).is_some() {
+                shared.write(shard, |_| Some(Write::Delete { owner: owner.clone() })).await;
+                info!(table = %shared.settings.table_name, %shard, "the lease is over and deleted");
+            }
+        }
+    }
+}
+
+/// SplitMix64.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}

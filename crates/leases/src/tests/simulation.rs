@@ -1,0 +1,361 @@
+//! Workers among each other, in a time of their own: they pause, crash, leave, have clocks of
+//! different speed, and their writes are lost, late, or answered by nobody.
+//!
+//! What must hold in every run:
+//! - a checkpoint is written by the one who wrote the last, or by one who read it: they follow on
+//!   each other without a gap and never go back;
+//! - where nothing is stolen from the living, no two workers act for a shard at the same time;
+//! - once the faults end, every lease is held by a living worker, and no worker has two more than
+//!   another.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use baikonur_stream::ShardId;
+
+use super::lease;
+use crate::lease::{Lease, Write};
+use crate::place::Place;
+use crate::settings::Settings;
+use crate::worker::{Answer, Outcome, Worker};
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ z >> 31) % n
+    }
+
+    fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+
+    fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
+        Duration::from_millis(range.start + self.below(range.end - range.start))
+    }
+}
+
+/// What a worker is about to do.
+#[derive(Clone)]
+enum Plan {
+    Renew(ShardId),
+    Checkpoint(ShardId),
+    GiveUp(ShardId),
+    Write(ShardId, Box<Write>),
+}
+
+/// A write on its way.
+struct InFlight {
+    plan: Plan,
+    shard: ShardId,
+    write: Write,
+    sent: Duration,
+    arrives: Duration,
+    fate: Fate,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Answered,
+    /// It is done, and nobody says so.
+    Unanswered,
+    /// It never arrives.
+    Lost,
+    /// It arrives twice: the second answer is told.
+    Twice,
+}
+
+struct Sim {
+    worker: Worker,
+    /// Its monotonic clock: an offset, and parts per million that it is fast.
+    offset: Duration,
+    fast: u64,
+    todo: VecDeque<Plan>,
+    flight: Option<InFlight>,
+    next_renewal: Duration,
+    next_look: Duration,
+    leaving: bool,
+}
+
+impl Sim {
+    fn new(settings: &Settings, name: String, random: &mut Random, now: Duration) -> Self {
+        let settings = Settings { worker_identifier: name, ..settings.clone() };
+        Self {
+            worker: Worker::new(settings),
+            offset: random.millis(0..1_000_000),
+            fast: random.below(1000),
+            todo: VecDeque::new(),
+            flight: None,
+            next_renewal: now,
+            next_look: now + random.millis(0..3000),
+            leaving: false,
+        }
+    }
+
+    fn clock(&self, now: Duration) -> Duration {
+        now + now * self.fast as u32 / 1_000_000 + self.offset
+    }
+
+    fn acts_for(&self, shard: ShardId, now: Duration) -> bool {
+        let held = self.worker.held().get(&shard);
+        held.is_some_and(|held| held.tenure.holds(self.clock(now)))
+    }
+}
+
+struct World {
+    seed: u64,
+    random: Random,
+    settings: Settings,
+    table: BTreeMap<ShardId, Lease>,
+    workers: Vec<Sim>,
+    names: u64,
+    now: Duration,
+    faults: bool,
+    checkpoints: u64,
+    takes: u64,
+}
+
+/// The place as a number; the beginning is 0.
+fn position(place: &Place) -> u64 {
+    place.attributes().0.parse().unwrap_or(0)
+}
+
+impl World {
+    fn new(seed: u64, steals: bool) -> Self {
+        let mut random = Random(seed);
+        let mut settings = Settings::new("app", "");
+        settings.max_leases_to_steal_at_one_time = usize::from(steals);
+        let shards = 1 + random.below(8) as u32;
+        let table = (0..shards).map(|id| (ShardId::new(id), lease(id, None))).collect();
+        let mut world = Self {
+            seed,
+            random,
+            settings,
+            table,
+            workers: Vec::new(),
+            names: 0,
+            now: Duration::ZERO,
+            faults: true,
+            checkpoints: 0,
+            takes: 0,
+        };
+        for _ in 0..1 + world.random.below(4) {
+            let worker = world.newcomer();
+            world.workers.push(worker);
+        }
+        world
+    }
+
+    fn newcomer(&mut self) -> Sim {
+        self.names += 1;
+        Sim::new(&self.settings, format!("w{}", self.names), &mut self.random, self.now)
+    }
+
+    fn run(&mut self, until: Duration, steps: std::ops::Range<u64>) {
+        while self.now < until {
+            self.now += self.random.millis(steps.clone());
+            for place in 0..self.workers.len() {
+                self.turn(place);
+            }
+        }
+    }
+
+    fn turn(&mut self, place: usize) {
+        if self.faults && self.random.below(3000) == 0 {
+            // Killed; another starts in its place, under another name.
+            self.workers[place] = self.newcomer();
+            return;
+        }
+        if let Some(flight) = &self.workers[place].flight {
+            if flight.arrives > self.now {
+                return;
+            }
+            self.arrive(place);
+        }
+        let (now, clock) = (self.now, self.workers[place].clock(self.now));
+        let sim = &mut self.workers[place];
+        if now >= sim.next_renewal {
+            sim.next_renewal = now + self.settings.renewer_interval();
+            // Those that were not done yet would be done twice.
+            sim.todo.retain(|plan| !matches!(plan, Plan::Renew(_)));
+            sim.worker.drop_expired(clock);
+            let held: Vec<_> = sim.worker.held().keys().copied().collect();
+            held.into_iter().rev().for_each(|shard| sim.todo.push_front(Plan::Renew(shard)));
+        }
+        if now >= sim.next_look {
+            sim.next_look = now + self.settings.taker_interval();
+            sim.worker.scanned(clock, self.table.values().cloned());
+            if !sim.leaving {
+                let adoptions = sim.worker.adoptions(self.table.values());
+                let random = &mut self.random;
+                let takes = sim.worker.takes(clock, &mut |n| random.below(n as u64) as usize);
+                let writes = adoptions.into_iter().chain(takes);
+                sim.todo.extend(writes.map(|(shard, write)| Plan::Write(shard, write.into())));
+            }
+        }
+        if self.faults && self.random.below(4000) == 0 {
+            sim.leaving = true;
+            let held: Vec<_> = sim.worker.held().keys().copied().collect();
+            sim.todo.extend(held.into_iter().map(Plan::GiveUp));
+        }
+        if sim.leaving && sim.todo.is_empty() && sim.worker.held().is_empty() {
+            self.workers[place] = self.newcomer();
+            return;
+        }
+        if self.random.percent(30) {
+            let held: Vec<_> = sim.worker.held().keys().copied().collect();
+            if !held.is_empty() {
+                let one = held[self.random.below(held.len() as u64) as usize];
+                sim.todo.push_back(Plan::Checkpoint(one));
+            }
+        }
+        if let Some(plan) = sim.todo.pop_front() {
+            self.send(place, plan);
+        }
+    }
+
+    fn send(&mut self, place: usize, plan: Plan) {
+        if let Plan::Checkpoint(shard) = plan
+            && !self.workers[place].acts_for(shard, self.now)
+        {
+            // Without proof nothing is delivered.
+            return;
+        }
+        let sim = &self.workers[place];
+        let (shard, write) = match &plan {
+            Plan::Renew(shard) => (*shard, sim.worker.renewal(*shard)),
+            Plan::GiveUp(shard) => (*shard, sim.worker.giving_up(*shard)),
+            Plan::Write(shard, write) => (*shard, Some(Write::clone(write))),
+            Plan::Checkpoint(shard) => {
+                self.check_alone(place, *shard);
+                let lease = &sim.worker.held()[shard].lease;
+                let next = position(&lease.place) + 1 + self.random.below(5);
+                let (place, pending) = (Place::read(&next.to_string(), 0).unwrap(), None);
+                let (counter, children) = (lease.counter, [].into());
+                (*shard, Some(Write::Checkpoint { counter, place, pending, children }))
+            }
+        };
+        let Some(write) = write else { return };
+        let sent = self.workers[place].clock(self.now);
+        let pause = match self.faults && self.random.percent(2) {
+            // The process stands still, or the network does.
+            true => self.random.millis(100..40_000),
+            false => self.random.millis(1..60),
+        };
+        let fate = match self.random.below(100) {
+            0..=3 if self.faults => Fate::Unanswered,
+            4..=7 if self.faults => Fate::Lost,
+            8..=9 if self.faults => Fate::Twice,
+            _ => Fate::Answered,
+        };
+        let arrives = self.now + pause;
+        let flight = InFlight { plan, shard, write, sent, arrives, fate };
+        self.workers[place].flight = Some(flight);
+    }
+
+    /// Nobody else acts for the shard, unless it was stolen a moment ago.
+    fn check_alone(&self, place: usize, shard: ShardId) {
+        if self.settings.max_leases_to_steal_at_one_time > 0 {
+            return;
+        }
+        for (other, sim) in self.workers.iter().enumerate() {
+            let both = other != place && sim.acts_for(shard, self.now);
+            assert!(!both, "seed {}: two act for {shard} at {:?}", self.seed, self.now);
+        }
+    }
+
+    fn arrive(&mut self, place: usize) {
+        let flight = self.workers[place].flight.take().expect("seen by turn");
+        let InFlight { plan, shard, write, sent, fate, .. } = flight;
+        let answer = match fate {
+            Fate::Lost => Answer::Unknown,
+            Fate::Answered => self.apply(shard, &write),
+            Fate::Unanswered => {
+                self.apply(shard, &write);
+                Answer::Unknown
+            }
+            Fate::Twice => {
+                self.apply(shard, &write);
+                self.apply(shard, &write)
+            }
+        };
+        let sim = &mut self.workers[place];
+        if sim.worker.settle(sent, shard, &write, answer) == Outcome::Again {
+            sim.todo.push_front(plan);
+        }
+    }
+
+    fn apply(&mut self, shard: ShardId, write: &Write) -> Answer {
+        let mut row = self.table.get(&shard).cloned();
+        let before = row.clone().expect("leases are not deleted here");
+        if write.apply(&mut row).is_err() {
+            return Answer::Refused(row.map(Box::new));
+        }
+        let after = row.expect("leases are not deleted here");
+        if matches!(write, Write::Checkpoint { .. }) {
+            self.checkpoints += 1;
+            let (from, to) = (position(&before.place), position(&after.place));
+            // At most five on from what it was: by one who knew that.
+            let follows = from < to && to <= from + 5;
+            assert!(follows, "seed {}: {shard} from {from} to {to}", self.seed);
+        }
+        self.takes += u64::from(matches!(write, Write::Take { .. }));
+        assert!(after.counter > before.counter, "each write counts");
+        self.table.insert(shard, after);
+        Answer::Done
+    }
+
+    /// Without faults everything comes to rest.
+    fn check_rest(&mut self) {
+        self.faults = false;
+        self.workers.iter_mut().for_each(|sim| sim.leaving = false);
+        self.run(self.now + Duration::from_secs(420), 100..400);
+        for (shard, lease) in &self.table {
+            let holds = |sim: &&Sim| sim.acts_for(*shard, self.now);
+            let holders: Vec<_> = self.workers.iter().filter(holds).collect();
+            assert_eq!(holders.len(), 1, "seed {}: {shard}", self.seed);
+            assert_eq!(lease.owner.as_ref(), Some(holders[0].worker.me()), "seed {}", self.seed);
+        }
+        if self.settings.max_leases_to_steal_at_one_time > 0 {
+            let loads = self.workers.iter().map(|sim| sim.worker.held().len());
+            let (least, most) = (loads.clone().min().unwrap(), loads.max().unwrap());
+            assert!(most <= least + 1, "seed {}: {least} to {most}", self.seed);
+        }
+    }
+}
+
+/// Runs one seed; gives checkpoints and takes.
+fn run(seed: u64, steals: bool) -> (u64, u64) {
+    let mut world = World::new(seed, steals);
+    world.run(Duration::from_secs(240), 1..300);
+    world.check_rest();
+    (world.checkpoints, world.takes)
+}
+
+/// Seeds of a run; more by `BAIKONUR_SEEDS`.
+fn seeds() -> u64 {
+    std::env::var("BAIKONUR_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(500)
+}
+
+fn run_all(steals: bool) {
+    let (checkpoints, takes) = (0..seeds())
+        .map(|seed| run(seed, steals))
+        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    // Something happened in these worlds.
+    assert!(checkpoints > 200 * seeds() && takes > 5 * seeds(), "{checkpoints}, {takes}");
+}
+
+#[test]
+fn workers_that_steal_never_lose_a_place_and_come_to_rest_balanced() {
+    run_all(true);
+}
+
+#[test]
+fn workers_that_do_not_steal_never_act_for_a_shard_at_once() {
+    run_all(false);
+}
