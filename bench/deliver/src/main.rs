@@ -84,6 +84,7 @@ async fn main() -> Result<(), Failure> {
         },
         read: place.read,
         progress: place.progress,
+        leases: None,
         module: Arc::new(Nothing { count: Arc::clone(&count) }),
         failed_store: Arc::new(nothing::Refusing),
         memory: MemoryBudget::new(MEMORY),
