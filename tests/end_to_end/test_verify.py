@@ -29,7 +29,7 @@ def test_a_directory_is_checked_and_not_changed(tmp_path):
         told = verify(server.data, status=1)[1]
         assert "a process has the data directory" in told and "stop it, or check a copy" in told
         copy = tmp_path / "copy"
-        shutil.copytree(server.data, copy)
+        shutil.copytree(server.data, copy, ignore=shutil.ignore_patterns("control.sock"))
     before = contents(server.data)
     assert "stream a: 200 records" in verify(server.data, status=0)[0]
     report = json.loads(verify("--copy", "--json", copy, status=0)[0])
