@@ -4,6 +4,7 @@ The worker is killed again and again while the stream is split and merged; the a
 """
 
 import random
+import re
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from numbered_records import Writers, check_order_per_key, identifier_of, key_of
 from parts.kinesis_emulators import Kinesalite, KinesisMock, Moto
 from parts.process import PartMissing
 from parts.waiting import eventually
-from resharding import merge, open_shards, shards_of, split
+from resharding import merge, metric, open_shards, shards_of, split
 from starting import available
 
 KILLS = 4
@@ -151,6 +152,72 @@ def test_a_stream_of_an_emulator_that_is_not_ours_is_read_through_a_split_and_a_
         check_archive(archive, put)
         refused = "enhanced fan-out is refused" in worker.log.read_text()
         assert refused == (consumption == "enhanced-fan-out" and not kind.fans_out)
+
+
+@pytest.mark.parametrize("consumption", ["polling", "enhanced-fan-out"])
+def test_latest_is_kept_over_a_kill_before_the_first_record(tmp_path, consumption):
+    with Baikonur(tmp_path / "server", {"streams": {"router": {"shards": 2}}}) as server:
+        client = server.client()
+        put_numbered(client, "router", 0, 100)
+        # Arrival times are in milliseconds.
+        time.sleep(0.05)
+        archive = Folder(tmp_path / "archive")
+        with worker_on(tmp_path, server.endpoint, consumption=consumption, starting_position="LATEST") as worker:
+            positions = worker.data / "progress"
+            eventually(lambda: len(list(positions.rglob("*.json"))) == 2, "both shards have a position", 30)
+            worker.kill()
+            put = put_numbered(client, "router", 100, 100)
+            worker.start()
+            eventually(lambda: len(archive.lines()) >= len(put), "everything since then archived", 60, every=0.5)
+            assert worker.stop() == 0, worker.log_tail()
+        check_archive(archive, put)
+
+
+def test_a_stream_that_was_deleted_and_made_again_is_read_from_its_beginning(tmp_path):
+    with Baikonur(tmp_path / "server", {"streams": {"router": {"shards": 2}}}) as server:
+        client = server.client()
+        archive = Folder(tmp_path / "archive")
+        with worker_on(tmp_path, server.endpoint) as worker:
+            put = put_numbered(client, "router", 0, 100)
+            eventually(lambda: len(archive.lines()) >= len(put), "the first stream archived", 60, every=0.5)
+            split(client, "router", settled(client, "router")[0])
+            put |= put_numbered(client, "router", 100, 100)
+            eventually(lambda: len(archive.lines()) >= len(put), "its children archived", 60, every=0.5)
+            client.delete_stream(StreamName="router")
+            # Numbers tell streams apart by the second in which they were made.
+            time.sleep(1.1)
+            client.create_stream(StreamName="router", ShardCount=2)
+            settled(client, "router")
+            put |= put_numbered(client, "router", 200, 100)
+            eventually(lambda: len(archive.lines()) >= len(put), f"the second one archived\n{worker.log_tail()}", 60,
+                       every=0.5)
+        check_archive(archive, put)
+
+
+def test_more_modules_than_a_shard_gives_calls_to_are_throttled_and_get_everything(tmp_path):
+    server = Baikonur(tmp_path / "server", {"server": {"limits": "aws"}, "streams": {"router": {}}})
+    modules = 8
+    with server:
+        worker = worker_on(tmp_path, server.endpoint)
+        module = worker.config["modules"].pop("archive")
+        for number in range(modules):
+            destination = f"file://{tmp_path}/archive/{number}"
+            worker.config["modules"][f"archive-{number}"] = {**module, "destination": destination}
+        archives = [Folder(tmp_path / "archive" / str(number)) for number in range(modules)]
+        with worker:
+            put = set()
+            for number in range(10):
+                put |= put_numbered(server.client(), "router", 50 * number, 50)
+                time.sleep(0.3)
+            eventually(
+                lambda: all(len(archive.lines()) >= len(put) for archive in archives), "all archives whole", 90,
+                every=0.5)
+            throttled = metric(worker, "baikonur_source_throttled_total", stream="router")
+            assert sum(throttled.values()) > 0, "eight polls a second are more than five"
+            retries = re.findall(r"^baikonur_retries_total.* (\S+)$", worker.metrics(), re.MULTILINE)
+            assert len(retries) == modules and set(retries) == {"0"}, "which is no failure"
+        for archive in archives:
+            check_archive(archive, put)
 
 
 def test_a_missing_stream_is_made_only_when_that_is_asked_for(tmp_path):

@@ -31,8 +31,8 @@ declare -A ABOUT=(
     [kcl]="an application on the Kinesis Client Library 3 (Java)"
     [rust]="a client with the AWS SDK for Rust"
     [versitygw]="Versity S3 gateway, a second S3 server (optional)"
-    [kinesalite]="kinesalite, for bench/run.py (Node.js, optional)"
-    [kinesis-mock]="kinesis-mock as npm's kinesis-local, for bench/run.py (Node.js, optional)"
+    [kinesalite]="kinesalite, for bench/run.py and tests (Node.js, optional)"
+    [kinesis-mock]="kinesis-mock as npm's kinesis-local, for bench/run.py and tests (Node.js, optional)"
     [ferrokinesis]="ferrokinesis, for bench/run.py (Rust, built here, some minutes; optional)"
 )
 

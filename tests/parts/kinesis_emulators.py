@@ -29,6 +29,10 @@ class KinesisEmulator(Server):
             aws_secret_access_key="local", config=Config(**{"retries": {"total_max_attempts": 3}, **options}),
         )
 
+    def __exit__(self, *_):
+        # kinesis-mock takes half a minute to end by itself.
+        self.stop(2)
+
     def is_ready(self):
         try:
             self.client(connect_timeout=2, read_timeout=5).list_streams()
@@ -52,7 +56,8 @@ class Kinesalite(KinesisEmulator):
 
     def command(self):
         main = part("kinesalite", "node_modules", "kinesalite", "cli.js")
-        return ["node", "--require", LOOPBACK, main, "--port", self.port, "--createStreamMs", 50, "--updateStreamMs", 50], {}
+        delays = ["--createStreamMs", 50, "--updateStreamMs", 50]
+        return ["node", "--require", LOOPBACK, main, "--port", self.port, *delays], {}
 
 
 class KinesisMock(KinesisEmulator):

@@ -48,6 +48,7 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
         .install_recorder()
         .context("metrics cannot be recorded")?;
     baikonur_mapping::describe_metrics();
+    baikonur_kinesis::describe_metrics();
     baikonur_modules::failed_store::on_failure::describe_metrics();
     Ok(handle)
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::StalledStreamProtectionConfig;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::types;
@@ -50,14 +49,10 @@ impl AmazonKinesis {
 }
 
 impl AmazonKinesis {
-    /// A client that leaves it to us what to do about a call that failed. It takes a reader that
-    /// takes its time for one: what it does not read yet is not a connection that stalls.
+    /// A client that leaves it to us what to do about a call that failed.
     pub(crate) fn single_attempts(&self) -> Client {
         let config = self.client.config().to_builder();
-        let config = config
-            .retry_config(RetryConfig::disabled())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        Client::from_conf(config.build())
+        Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
     }
 }
 

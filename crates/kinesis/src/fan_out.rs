@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_kinesis::config::{Config, StalledStreamProtectionConfig};
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardError;
 use aws_sdk_kinesis::types::{self, SubscribeToShardEvent};
@@ -98,7 +99,11 @@ impl FanOut {
             .map_err(|error| Trouble::Failed(strange(shard, error)))?;
         let call = self.shared.polling.client().subscribe_to_shard();
         let call = call.consumer_arn(arn).shard_id(shard.shard.to_string());
-        let answer = call.starting_position(position).send().await;
+        // A connection from which we do not read yet does not stall; silence is looked after below.
+        let patient =
+            Config::builder().stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let call = call.starting_position(position).customize().config_override(patient);
+        let answer = call.send().await;
         let answer = answer.map_err(|error| match foreign(&error) {
             Some(told) => Trouble::Refused(told),
             None => trouble(shard, from, &error),
@@ -128,9 +133,11 @@ impl FanOut {
                 return Ok(());
             }
             Err(Trouble::Refused(told)) => {
-                warn!(stream = %place.cursor.shard.stream, consumer = %self.shared.consumer, %told,
-                    "enhanced fan-out is refused: going on by polling");
-                self.shared.refused.store(true, Ordering::Relaxed);
+                // The readers of all shards find out, and one tells.
+                if !self.shared.refused.swap(true, Ordering::Relaxed) {
+                    warn!(stream = %place.cursor.shard.stream, consumer = %self.shared.consumer,
+                        %told, "enhanced fan-out is refused: going on by polling");
+                }
                 return Ok(());
             }
             Err(trouble) => trouble.into_error(),

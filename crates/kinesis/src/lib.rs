@@ -31,7 +31,7 @@ pub use cloud_watch::{CloudWatch, Flow, FlowSum};
 pub use connect::{Connection, NoCertificates};
 pub use fan_out::FanOut;
 pub use folder_progress::{FolderError, FolderProgress};
-pub use polling::Polling;
+pub use polling::{Polling, describe_metrics};
 pub use queues::Queues;
 pub use topics::Topics;
 pub use write::Producer;

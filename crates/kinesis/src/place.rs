@@ -15,9 +15,10 @@ use crate::pause::Pauses;
 /// its shard is read elsewhere, or not at all.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
-/// Between calls to a shard that refuses them.
+/// Between calls to a shard that refuses them. Its five calls a second are new every second: who
+/// waited for much longer than that would starve beside readers that were not refused.
 const THROTTLED: Pauses =
-    Pauses { first: Duration::from_millis(400), longest: Duration::from_secs(10) };
+    Pauses { first: Duration::from_millis(400), longest: Duration::from_secs(2) };
 
 /// A reader's place in a shard; records come to it by a `Feed`.
 pub(crate) struct Place<Feed> {

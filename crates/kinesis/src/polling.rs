@@ -239,6 +239,14 @@ impl Polling {
     }
 }
 
+/// Registers help texts of this room's metrics with the recorder in place.
+pub fn describe_metrics() {
+    metrics::describe_counter!(
+        "baikonur_source_throttled_total",
+        "Calls to read that the service refused for their rate"
+    );
+}
+
 /// Type, number and moment of a position.
 pub(crate) fn parts(
     position: StartingPosition,

@@ -134,6 +134,10 @@ impl fmt::Debug for SequenceNumber {
 
 /// An integer of three limbs, highest first, divided by [`GROUP`], and what is left.
 const fn divided([high, middle, low]: [u64; 3]) -> ([u64; 3], u64) {
+    if high == 0 && middle == 0 {
+        // The last step of every number: without the division of 128 bits.
+        return ([0, 0, low / GROUP], low % GROUP);
+    }
     let group = GROUP as u128;
     let middle = (high % GROUP) as u128 * (1 << 64) + middle as u128;
     let low = (middle % group) * (1 << 64) + low as u128;

@@ -60,8 +60,8 @@ pub(super) fn read(
     section.refuse_the_rest(known, mistakes);
     let KinesisKeys { region, profile, endpoint_url, ca_file, create_streams } = keys?;
     let of_environment = || {
-        let mut variables = ENDPOINT_VARIABLES.iter().filter_map(|name| environment.get(*name));
-        variables.find(|url| is_used && !url.is_empty()).cloned()
+        let mut urls = ENDPOINT_VARIABLES.iter().filter_map(|name| environment.get(*name));
+        urls.find(|url| is_used && !url.is_empty()).cloned()
     };
     let endpoint_url = endpoint_url.or_else(of_environment);
     if let Some(url) = &endpoint_url {

@@ -14,6 +14,15 @@ fn the_built_in_configuration_can_be_printed_kept_and_checked() {
 }
 
 #[test]
+fn it_says_where_the_streams_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[server]\nstreams = 'kinesis'\n[kinesis]\nregion = 'eu-west-1'\n[streams.router]\n";
+    std::fs::write(folder.path().join("own.toml"), text).unwrap();
+    let described = printed(folder.path(), &["check", "own.toml"], b"");
+    assert_eq!(described, "stream router (Amazon Kinesis, eu-west-1)\n");
+}
+
+#[test]
 fn mistakes_are_told_with_file_line_and_count() {
     let folder = tempfile::tempdir().unwrap();
     let text = "[streams.router]\nshards = 0\n\n[modules.a]\ntype = \"kinesis-to-s3\"\nsource = \"router\"\n";

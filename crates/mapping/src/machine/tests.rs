@@ -581,6 +581,32 @@ fn records_given_up_before_a_crash_are_given_up_again_by_the_repetition() {
 }
 
 #[test]
+fn a_start_without_a_number_is_kept_by_its_moment() {
+    let settings =
+        Settings { starting_position: crate::settings::Start::Latest, ..Settings::default() };
+    let consumer = ConsumerName::new("module");
+    let shard = ShardAddress { stream: StreamName::new("s").unwrap(), shard: ShardId::new(0) };
+    let start = StartingPosition::Latest;
+    let now = Now {
+        monotonic: Duration::ZERO,
+        wall: Timestamp::default(),
+        draining: false,
+        room: usize::MAX,
+    };
+    let machine = || ShardMachine::new(consumer.clone(), shard.clone(), settings.clone(), start, 1);
+    let mut first = machine();
+    let moment = Timestamp::from_millis(1_234);
+    first.step(now, Event::Loaded(Ok(ShardProgress::default())));
+    let cursor = Cursor { shard: shard.clone(), from: SequenceNumber::ZERO, since: Some(moment) };
+    let Action::Store(progress) = first.step(now, Event::Sought(Ok(cursor))) else {
+        panic!("the start is not kept")
+    };
+    assert_eq!(progress.checkpoint, Some(Checkpoint::AtTimestamp(moment)));
+    let again = machine().step(now, Event::Loaded(Ok(progress)));
+    assert!(matches!(again, Action::Seek(StartingPosition::AtTimestamp(at)) if at == moment));
+}
+
+#[test]
 fn a_stream_that_was_made_anew_ends_the_delivery_of_the_old_one() {
     let world = World::new(4);
     let shard = ShardAddress { stream: StreamName::new("s").unwrap(), shard: ShardId::new(0) };
