@@ -251,11 +251,13 @@ impl World {
         }
         if now >= sim.next_look {
             let is_led = self.rules == Rules::Led;
-            sim.next_look = now
-                + match is_led {
-                    true => self.settings.discovery_interval(),
-                    false => self.settings.taker_interval(),
-                };
+            let interval = match is_led {
+                true => self.settings.discovery_interval(),
+                false => self.settings.taker_interval(),
+            };
+            // It also looks when a shard has ended.
+            let pause = self.random.millis(100..2 * interval.as_millis() as u64);
+            sim.next_look = now + pause.min(interval);
             sim.worker.scanned(clock, self.table.values().cloned());
             if !sim.leaving {
                 let adoptions = sim.worker.adoptions(self.table.values());
