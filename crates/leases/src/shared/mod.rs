@@ -53,6 +53,8 @@ struct Shared {
     listed: Mutex<Option<Listed>>,
     /// Parents that are known to be done.
     done: Mutex<BTreeSet<ShardId>>,
+    /// Shards that were given to the mapping last.
+    given: Mutex<BTreeSet<ShardId>>,
     /// Leases are others than before.
     changed: Notify,
     /// The table is to be looked at now.
@@ -88,6 +90,7 @@ impl SharedLeases {
             turns: Mutex::default(),
             listed: Mutex::default(),
             done: Mutex::default(),
+            given: Mutex::default(),
             changed: Notify::new(),
             look: Notify::new(),
             stopping: AtomicBool::new(false),
@@ -233,6 +236,7 @@ impl Leases for SharedLeases {
                 own.push(Lease { shard, start, leaving, tenure: held.tenure });
             }
         }
+        *lock(&shared.given) = own.iter().map(|lease: &Lease| lease.shard).collect();
         Ok(own)
     }
 
@@ -243,9 +247,14 @@ impl Leases for SharedLeases {
     async fn give_up(&self, _consumer: &ConsumerName, shard: &ShardAddress) {
         let shared = &self.shared;
         let is_asked_to = shared.held(shard.shard).is_some_and(|held| held.is_leaving());
-        if !is_asked_to {
-            // Nobody asked: the process ends, and is not to take it back.
-            shared.stopping.store(true, Ordering::Release);
+        if !is_asked_to && !shared.stopping.swap(true, Ordering::AcqRel) {
+            // Nobody asked: the process ends, and is not to take it back. Nor are others to wait for
+            // what it holds without delivering it.
+            let given = lock(&shared.given).clone();
+            let held: Vec<_> = lock(&shared.worker).held().keys().copied().collect();
+            for idle in held.into_iter().filter(|held| !given.contains(held)) {
+                shared.write(idle, |worker| worker.giving_up(idle)).await;
+            }
         }
         shared.write(shard.shard, |worker| worker.giving_up(shard.shard)).await;
         info!(%shard, "the lease is given up");

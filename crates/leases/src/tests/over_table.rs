@@ -177,6 +177,7 @@ async fn children_get_leases_before_their_parent_ends_and_wait_for_it() {
     assert_eq!(parent.children, [1, 2].map(ShardId::new).into());
     assert_eq!(table.row(1).unwrap().parents, [ShardId::new(0)].into());
     has(&worker, &listed, &[1, 2]).await;
+    assert_eq!(table.row(0).unwrap().owner.as_deref(), Some("one"), "an ended shard is still held");
     // Both begun: the parent's lease is over.
     for id in [1, 2] {
         worker.store(&consumer(), &address(id), &after(7)).await.unwrap();
@@ -187,6 +188,25 @@ async fn children_get_leases_before_their_parent_ends_and_wait_for_it() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it is deleted");
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_frees_what_it_does_not_deliver_too() {
+    let table = Arc::new(Memory::default());
+    let worker = join(&table, "one");
+    let parent = shard(0, &[], 1_600_000_000, Some(1_600_000_100));
+    let listed = [parent, shard(1, &[0], 1_600_000_100, None)];
+    table
+        .rows
+        .lock()
+        .unwrap()
+        .extend(listed.iter().map(|shard| (shard.id, Lease::new(shard, Place::TrimHorizon))));
+    // The child waits for its parent.
+    has(&worker, &listed, &[0]).await;
+    let owner = |id| table.row(id).unwrap().owner;
+    assert_eq!(owner(1).as_deref(), Some("one"));
+    worker.give_up(&consumer(), &address(0)).await;
+    assert_eq!((owner(0), owner(1)), (None, None));
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@
 //! What must hold in every run:
 //! - a checkpoint is written by the one who wrote the last, or by one who read it: they follow on
 //!   each other without a gap and never go back;
-//! - where nothing is stolen from the living, no two workers act for a shard at the same time;
-//! - once the faults end, every lease is held by a living worker, and no worker has two more than
-//!   another.
+//! - where nothing is stolen from the living, no two workers act for a shard at the same time, also
+//!   where a leader assigns leases and has them handed off;
+//! - once the faults end, every lease is held by a living worker, and no worker that steals has two
+//!   more than another.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -107,8 +108,29 @@ impl Sim {
     }
 }
 
+/// Who decides which worker gets which lease.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rules {
+    /// Each for itself, as in KCL 2.
+    Stealing,
+    /// The same, from the dead alone.
+    WithoutStealing,
+    /// A leader, as in KCL 3.
+    Led,
+}
+
+/// A leader that never fails: it assigns what nobody renews, and has leases handed off.
+struct Leader {
+    /// Counters, and since when.
+    seen: BTreeMap<ShardId, (u64, Duration)>,
+    next: Duration,
+    hand_offs: u64,
+}
+
 struct World {
     seed: u64,
+    rules: Rules,
+    leader: Leader,
     random: Random,
     settings: Settings,
     table: BTreeMap<ShardId, Lease>,
@@ -126,14 +148,17 @@ fn position(place: &Place) -> u64 {
 }
 
 impl World {
-    fn new(seed: u64, steals: bool) -> Self {
+    fn new(seed: u64, rules: Rules) -> Self {
         let mut random = Random(seed);
         let mut settings = Settings::new("app", "");
-        settings.max_leases_to_steal_at_one_time = usize::from(steals);
+        settings.max_leases_to_steal_at_one_time = usize::from(rules == Rules::Stealing);
         let shards = 1 + random.below(8) as u32;
         let table = (0..shards).map(|id| (ShardId::new(id), lease(id, None))).collect();
+        let leader = Leader { seen: BTreeMap::new(), next: Duration::ZERO, hand_offs: 0 };
         let mut world = Self {
             seed,
+            rules,
+            leader,
             random,
             settings,
             table,
@@ -159,8 +184,42 @@ impl World {
     fn run(&mut self, until: Duration, steps: std::ops::Range<u64>) {
         while self.now < until {
             self.now += self.random.millis(steps.clone());
+            if self.rules == Rules::Led && self.now >= self.leader.next {
+                self.lead();
+            }
             for place in 0..self.workers.len() {
                 self.turn(place);
+            }
+        }
+    }
+
+    /// A run of the leader, each two failover times.
+    fn lead(&mut self) {
+        self.leader.next = self.now + self.settings.failover_time * 2;
+        for (shard, lease) in &mut self.table {
+            let (counter, since) =
+                self.leader.seen.entry(*shard).or_insert((lease.counter, self.now));
+            if *counter != lease.counter {
+                (*counter, *since) = (lease.counter, self.now);
+            }
+            let is_expired = self.now - *since > self.settings.failover_time;
+            let other = self.random.below(self.workers.len() as u64) as usize;
+            let other = self.workers[other].worker.me().clone();
+            if lease.owner.is_none() || is_expired {
+                let (owner, checkpoint_owner) =
+                    (lease.owner.clone(), lease.checkpoint_owner.clone());
+                let assign = Write::Assign { to: other, owner, checkpoint_owner };
+                let mut row = Some(lease.clone());
+                assign.apply(&mut row).expect("as it was read");
+                *lease = row.expect("it is not deleted");
+            } else if self.faults
+                && self.random.percent(30)
+                && !lease.is_handed_off()
+                && lease.owner.as_ref() != Some(&other)
+            {
+                // The counter stays as it is.
+                lease.checkpoint_owner = lease.owner.replace(other);
+                self.leader.hand_offs += 1;
             }
         }
     }
@@ -186,14 +245,27 @@ impl World {
             sim.worker.drop_expired(clock);
             let held: Vec<_> = sim.worker.held().keys().copied().collect();
             held.into_iter().rev().for_each(|shard| sim.todo.push_front(Plan::Renew(shard)));
+            // What another waits for is given up when what is under way is done.
+            let leaving = sim.worker.held().iter().filter(|(_, held)| held.is_leaving());
+            sim.todo.extend(leaving.map(|(shard, _)| Plan::GiveUp(*shard)));
         }
         if now >= sim.next_look {
-            sim.next_look = now + self.settings.taker_interval();
+            let is_led = self.rules == Rules::Led;
+            let interval = match is_led {
+                true => self.settings.discovery_interval(),
+                false => self.settings.taker_interval(),
+            };
+            // It also looks when a shard has ended.
+            let pause = self.random.millis(100..2 * interval.as_millis() as u64);
+            sim.next_look = now + pause.min(interval);
             sim.worker.scanned(clock, self.table.values().cloned());
             if !sim.leaving {
                 let adoptions = sim.worker.adoptions(self.table.values());
                 let random = &mut self.random;
-                let takes = sim.worker.takes(clock, &mut |n| random.below(n as u64) as usize);
+                let takes = match is_led {
+                    true => Vec::new(),
+                    false => sim.worker.takes(clock, &mut |n| random.below(n as u64) as usize),
+                };
                 let writes = adoptions.into_iter().chain(takes);
                 sim.todo.extend(writes.map(|(shard, write)| Plan::Write(shard, write.into())));
             }
@@ -260,7 +332,7 @@ impl World {
 
     /// Nobody else acts for the shard, unless it was stolen a moment ago.
     fn check_alone(&self, place: usize, shard: ShardId) {
-        if self.settings.max_leases_to_steal_at_one_time > 0 {
+        if self.rules == Rules::Stealing {
             return;
         }
         for (other, sim) in self.workers.iter().enumerate() {
@@ -321,7 +393,7 @@ impl World {
             assert_eq!(holders.len(), 1, "seed {}: {shard}", self.seed);
             assert_eq!(lease.owner.as_ref(), Some(holders[0].worker.me()), "seed {}", self.seed);
         }
-        if self.settings.max_leases_to_steal_at_one_time > 0 {
+        if self.rules == Rules::Stealing {
             let loads = self.workers.iter().map(|sim| sim.worker.held().len());
             let (least, most) = (loads.clone().min().unwrap(), loads.max().unwrap());
             assert!(most <= least + 1, "seed {}: {least} to {most}", self.seed);
@@ -329,12 +401,12 @@ impl World {
     }
 }
 
-/// Runs one seed; gives checkpoints and takes.
-fn run(seed: u64, steals: bool) -> (u64, u64) {
-    let mut world = World::new(seed, steals);
+/// Runs one seed; gives checkpoints, and takes or hand-offs.
+fn run(seed: u64, rules: Rules) -> (u64, u64) {
+    let mut world = World::new(seed, rules);
     world.run(Duration::from_secs(240), 1..300);
     world.check_rest();
-    (world.checkpoints, world.takes)
+    (world.checkpoints, world.takes + world.leader.hand_offs)
 }
 
 /// Seeds of a run; more by `BAIKONUR_SEEDS`.
@@ -342,20 +414,25 @@ fn seeds() -> u64 {
     std::env::var("BAIKONUR_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(500)
 }
 
-fn run_all(steals: bool) {
-    let (checkpoints, takes) = (0..seeds())
-        .map(|seed| run(seed, steals))
+fn run_all(rules: Rules) {
+    let (checkpoints, moves) = (0..seeds())
+        .map(|seed| run(seed, rules))
         .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     // Something happened in these worlds.
-    assert!(checkpoints > 200 * seeds() && takes > 5 * seeds(), "{checkpoints}, {takes}");
+    assert!(checkpoints > 200 * seeds() && moves > 5 * seeds(), "{checkpoints}, {moves}");
 }
 
 #[test]
 fn workers_that_steal_never_lose_a_place_and_come_to_rest_balanced() {
-    run_all(true);
+    run_all(Rules::Stealing);
 }
 
 #[test]
 fn workers_that_do_not_steal_never_act_for_a_shard_at_once() {
-    run_all(false);
+    run_all(Rules::WithoutStealing);
+}
+
+#[test]
+fn workers_that_are_led_hand_off_without_acting_for_a_shard_at_once() {
+    run_all(Rules::Led);
 }
