@@ -64,7 +64,7 @@ class Table:
         }
 
 
-def worker(folder, name, home, dynamo, table="shared"):
+def worker(folder, name, home, dynamo, table="shared", more_modules=None):
     """A worker that archives the stream into a folder of all workers."""
     return Baikonur(folder / name, {
         "server": {"streams": "kinesis"},
@@ -77,7 +77,7 @@ def worker(folder, name, home, dynamo, table="shared"):
         "modules": {"archive": {
             "type": "kinesis-to-s3", "source": "router", "destination": f"file://{folder}/archive",
             "failed_store": f"file://{folder}/failed", "buffer_bytes": 256 << 10, "buffer_seconds": 1,
-        }},
+        }, **(more_modules or {})},
     }, CREDENTIALS)
 
 
@@ -96,14 +96,26 @@ def identifiers(archive):
     return {name: [identifier_of(text) for text in body.splitlines()] for name, body in archive.files().items()}
 
 
-def test_three_workers_archive_each_record_once_over_kills_a_split_and_a_merge(tmp_path, dynamo):
+def test_three_workers_archive_and_index_each_record_once_over_kills_a_split_and_a_merge(tmp_path, dynamo, opensearch):
     choice = random.Random("three workers")
-    table, archive = Table(dynamo, "shared"), Folder(tmp_path / "archive")
+    tables = [Table(dynamo, "workers-archive"), Table(dynamo, "workers-index")]
+    archive = Folder(tmp_path / "archive")
+    index = {"index": {
+        "type": "kinesis-to-es", "source": "router", "destination": opensearch.endpoint, "index_name_prefix": "workers",
+        "failed_store": f"file://{tmp_path}/failed",
+    }}
+
+    def all_workers_share(table):
+        return len(set(table.owners().values()) - {None}) == 3
+
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(Baikonur(tmp_path / "home", {"streams": {"router": {"shards": 4}}}))
         client = home.client()
-        workers = [stack.enter_context(worker(tmp_path, f"worker-{number}", home, dynamo)) for number in range(3)]
-        eventually(lambda: len(set(table.owners().values()) - {None}) == 3, "each worker has a lease", 60)
+        workers = [
+            stack.enter_context(worker(tmp_path, f"worker-{number}", home, dynamo, "workers-{module}", index))
+            for number in range(3)
+        ]
+        eventually(lambda: all(all_workers_share(table) for table in tables), "each worker has a lease", 60)
         writers = stack.enter_context(Writers(3, home, "leases"))
         for kill in range(KILLS):
             count = writers.count()
@@ -120,19 +132,25 @@ def test_three_workers_archive_each_record_once_over_kills_a_split_and_a_merge(t
         assert writers.refused() == [] and writers.unknown() == set()
         acknowledged = writers.acknowledged()
         eventually(lambda: len(archive.lines()) >= len(acknowledged), "everything archived", 90, every=0.5)
+        eventually(lambda: opensearch.count("workers-*") >= len(acknowledged), "everything indexed", 90, every=0.5)
         # The ended shards' leases go, once their children have begun, and the others are shared.
         open_now = {shard["ShardId"] for shard in settled(client)}
-        eventually(lambda: table.leases().keys() == open_now, "leases of open shards alone", 60)
-        eventually(lambda: set(Counter(table.owners().values()).values()) <= {1, 2}, "a fair share for each", 60)
+        for table in tables:
+            eventually(lambda: table.leases().keys() == open_now, "leases of open shards alone", 60)
+            eventually(lambda: set(Counter(table.owners().values()).values()) <= {1, 2}, "a fair share for each", 60)
         assert [one.stop() for one in workers] == [0, 0, 0]
-        left = table.owners()
-        assert set(left.values()) == {None}, f"whoever stops gives up what it has: {left}"
+        for table in tables:
+            left = table.owners()
+            assert set(left.values()) == {None}, f"whoever stops gives up what it has: {left}"
     found = identifiers(archive)
     for name, texts in found.items():
         check_order_per_key(texts, name)
     assert only_once([*itertools.chain.from_iterable(found.values())], "the archive") == acknowledged.keys()
+    documents = opensearch.documents("workers-*")
+    assert only_once([source["log_id"] for _, _, source in documents], "the index") == acknowledged.keys()
     assert failed_records(tmp_path / "failed") == []
-    check_schema(table.leases())
+    for table in tables:
+        check_schema(table.leases())
 
 
 def check_schema(leases):

@@ -55,6 +55,20 @@ pub(super) fn mapping(
     })
 }
 
+/// Whether [`mapping`] would work. Nothing is started.
+///
+/// # Errors
+/// Settings that cannot work.
+pub(super) fn check(
+    config: &ModuleConfig,
+    server: &ServerConfig,
+    streams: &StreamStore,
+) -> Result<(), anyhow::Error> {
+    module(config, streams, 0).map_err(anyhow::Error::from_boxed)?;
+    failed_store(config, server, &streams.clock).map_err(anyhow::Error::from_boxed)?;
+    Ok(())
+}
+
 fn module(
     config: &ModuleConfig,
     streams: &StreamStore,

@@ -187,8 +187,8 @@ impl Keeper {
             }
             Order::Change(changed) => {
                 // First what can fail: the running one stays when it does.
-                let next = self.ground.mapping(&changed, self.said.resets);
-                next.map_err(|error| format!("module {name} cannot be changed: {error:#}"))?;
+                let checked = self.ground.check(&changed);
+                checked.map_err(|error| format!("nothing was changed: {error:#}"))?;
                 self.stop(MappingState::Updating).await;
                 self.view().config = (*changed).clone();
                 self.start(*changed).map_err(|error| format!("{error:#}"))?;

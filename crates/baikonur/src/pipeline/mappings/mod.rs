@@ -29,6 +29,11 @@ pub(super) struct Ground {
 }
 
 impl Ground {
+    fn check(&self, config: &ModuleConfig) -> anyhow::Result<()> {
+        super::modules::check(config, &self.server, &self.streams)
+            .with_context(|| format!("module {} cannot be set up", config.name))
+    }
+
     fn mapping(&self, config: &ModuleConfig, resets: u64) -> anyhow::Result<Mapping> {
         super::modules::mapping(config, &self.server, &self.streams, resets)
             .with_context(|| format!("module {} cannot be set up", config.name))
