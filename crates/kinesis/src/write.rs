@@ -122,8 +122,8 @@ impl Producer {
 
 /// Why a call put nothing.
 enum Refusal {
-    /// It has more bytes than the service takes.
-    TooLarge(String),
+    /// It is about the records: all together, or some of them, are not what the service takes.
+    Records(String),
     Failed(PutError),
 }
 
@@ -136,17 +136,17 @@ fn refusal(stream: &StreamName, error: &SdkError<PutRecordsError>) -> Refusal {
     Refusal::Failed(match code {
         "ResourceNotFoundException" => PutError::StreamNotFound(stream.clone()),
         "ProvisionedThroughputExceededException" => throughput(message),
-        "InvalidArgumentException" | "ValidationException" if is_about_size(message) => {
-            return Refusal::TooLarge(told);
+        "InvalidArgumentException" | "ValidationException" | "SerializationException" => {
+            return Refusal::Records(told);
         }
         _ => PutError::Unavailable(told),
     })
 }
 
-/// "Records size exceeds 5 MB limit", and what others say.
-fn is_about_size(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    ["size", "too large", "mb limit"].iter().any(|words| message.contains(words))
+/// "Records size exceeds 5 MB limit".
+fn is_about_the_call(told: &str) -> bool {
+    let told = told.to_ascii_lowercase();
+    told.contains("records size") || told.contains("mb limit")
 }
 
 fn strange(what: impl std::fmt::Display) -> PutError {
@@ -213,25 +213,38 @@ impl Write for Producer {
     ) -> Result<Vec<Result<Placed, PutError>>, PutError> {
         let mut results: Vec<Result<Placed, PutError>> = Vec::with_capacity(entries.len());
         let mut entries = VecDeque::from(entries);
+        // How many of them make a call, while a record that is refused is looked for.
+        let mut at_most = CALL_RECORDS_MAX;
         while !entries.is_empty() {
             let rest = entries.make_contiguous();
             let bytes_max = self.call_bytes_max.load(Ordering::Relaxed);
-            let length = call_length(rest, bytes_max);
+            let length = call_length(rest, bytes_max).min(at_most);
             let error = match self.put_call(stream, &rest[..length]).await {
                 Ok(put) => {
                     let failed = put.iter().find_map(|result| result.as_ref().err().cloned());
                     results.extend(put);
                     entries.drain(..length);
+                    at_most = (at_most * 2).min(CALL_RECORDS_MAX);
                     match failed {
                         None => continue,
                         Some(error) => error,
                     }
                 }
-                Err(Refusal::TooLarge(_)) if bytes_max > OLD_CALL_BYTES_MAX && length > 1 => {
-                    self.call_bytes_max.store(OLD_CALL_BYTES_MAX, Ordering::Relaxed);
+                // One record keeps no other from being put: the halves tell which it is.
+                Err(Refusal::Records(told)) if length > 1 => {
+                    let bytes: usize = rest[..length].iter().map(size).sum();
+                    if bytes > OLD_CALL_BYTES_MAX && is_about_the_call(&told) {
+                        self.call_bytes_max.store(OLD_CALL_BYTES_MAX, Ordering::Relaxed);
+                    } else {
+                        at_most = length.div_ceil(2);
+                    }
                     continue;
                 }
-                Err(Refusal::TooLarge(told)) => PutError::Unavailable(told),
+                Err(Refusal::Records(told)) => {
+                    results.push(Err(PutError::RecordRefused(told)));
+                    entries.pop_front();
+                    continue;
+                }
                 Err(Refusal::Failed(error)) => error,
             };
             if results.is_empty() {

@@ -44,6 +44,10 @@ pub enum PutError {
     /// The disk is full; try again when there is space.
     #[error("no space left for records: {0}")]
     StorageFull(String),
+    /// The stream will never take this record, for example because it is larger than its limit:
+    /// trying again does not help. Only ever of one record, and the others are put.
+    #[error("the record is refused: {0}")]
+    RecordRefused(String),
     /// Writes are closed until the store is opened again, for example after a failed fsync.
     #[error("the store takes no records: {0}")]
     Unavailable(String),

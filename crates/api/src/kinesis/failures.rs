@@ -26,7 +26,7 @@ impl Home {
                 let (code, message) = self.put_entry_failure(stream, error);
                 ApiError::new(code, message)
             }
-            PutError::Unavailable(_) => internal_failure(error),
+            PutError::RecordRefused(_) | PutError::Unavailable(_) => internal_failure(error),
         }
     }
 
@@ -49,7 +49,7 @@ impl Home {
                 format!("Rate exceeded for stream {stream} under account {account}: {error}."),
             ),
             // There are two codes for a record; these are no throttling.
-            PutError::StreamNotFound(_) | PutError::Unavailable(_) => {
+            PutError::StreamNotFound(_) | PutError::RecordRefused(_) | PutError::Unavailable(_) => {
                 (ErrorCode::InternalFailure, "Internal service failure.".to_owned())
             }
         }

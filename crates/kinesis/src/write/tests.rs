@@ -141,6 +141,25 @@ async fn calls_are_as_large_as_the_service_takes() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_never_taken_is_found_and_keeps_no_other() {
+    let wrong = || refusal("ValidationException", "Value at 'records.3.member' is wrong");
+    let answers = [
+        wrong(),                     // a b c d
+        answer(&[Some(1), Some(2)]), // a b
+        wrong(),                     // c d
+        wrong(),                     // c
+        answer(&[Some(3)]),          // d
+    ];
+    let (producer, calls) = producer(answers).await;
+    let entries = ["a", "b", "c", "d"].map(entry).to_vec();
+    let results = producer.put(&shard().stream, entries, None).await.unwrap();
+    assert_eq!(counters(&results), [Some(1), Some(2), None, Some(3)]);
+    assert!(matches!(&results[2], Err(PutError::RecordRefused(told)) if told.contains("is wrong")));
+    let lengths: Vec<_> = payloads(&calls).iter().map(Vec::len).collect();
+    assert_eq!(lengths, [4, 2, 2, 1, 1]);
+}
+
+#[tokio::test]
 async fn keys_are_handed_on_and_nothing_is_remembered() {
     let (producer, calls) = producer([answer(&[Some(1), Some(2)])]).await;
     let entries = vec![

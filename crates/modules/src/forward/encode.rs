@@ -15,6 +15,8 @@ const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// The reason of events that no stream takes: decompression can make them larger than a record.
 pub const TOO_LARGE_FOR_STREAM: &str = "too_large_for_stream";
+/// The reason of events that the target stream refused for what they are.
+pub const REFUSED_BY_STREAM: &str = "refused_by_stream";
 
 /// All that consecutive source records become, put at once.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub(super) struct Put {
     pub(super) entries: Vec<PutEntry>,
     /// For each entry the source record.
     pub(super) sources: Vec<SequenceNumber>,
+    /// For each entry its place in the source record: in an aggregate, and in an envelope.
+    pub(super) places: Vec<(u64, u32)>,
     bytes: usize,
 }
 
@@ -51,6 +55,7 @@ pub(super) fn puts(
             (start, bytes) = (put.entries.len(), 0);
         }
         let source = payload.sequence_number;
+        put.places.push((payload.payload.sub_sequence, payload.payload.event_index));
         let entry = entry(payload);
         let size = entry.data.len() + entry.partition_key.bytes().len();
         put.entries.push(entry);
@@ -75,7 +80,7 @@ impl Put {
     fn split_off(&mut self, at: usize, bytes: usize) -> Self {
         self.bytes -= bytes;
         let (entries, sources) = (self.entries.split_off(at), self.sources.split_off(at));
-        Self { entries, sources, bytes }
+        Self { entries, sources, places: self.places.split_off(at), bytes }
     }
 
     /// The first source record.

@@ -17,6 +17,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,12 +26,12 @@ use baikonur_stream::{
     SequenceNumber, ShardAddress, StreamName, Write,
 };
 
-pub use encode::TOO_LARGE_FOR_STREAM;
+pub use encode::{REFUSED_BY_STREAM, TOO_LARGE_FOR_STREAM};
 pub use settings::Settings;
 
 use crate::intake::{Intake, Taken, TakenPayload};
 use put_before::PutBefore;
-use send::NotPut;
+use send::{NotPut, Refused};
 
 /// The `kinesis-forward` module.
 pub struct Forward {
@@ -93,14 +94,22 @@ struct Forwarding {
 #[async_trait]
 impl Deliver for Forwarding {
     async fn deliver(&mut self, batch: &Batch) -> Delivery {
-        let mut rejected = Vec::new();
+        let (mut rejected, mut refused) = (Vec::new(), Vec::new());
+        let mut failed = None;
         for part in self.shared.intake.payload_parts(batch) {
-            if let Err(NotPut { from, reason }) = self.put(batch, part, &mut rejected).await {
-                let outcome = Outcome::Failed { from, cause: Cause::Destination, reason };
-                return Delivery { outcome, rejected };
+            failed = self.put(batch, part, &mut rejected, &mut refused).await;
+            if failed.is_some() {
+                break;
             }
         }
-        Delivery { outcome: Outcome::Delivered, rejected }
+        rejected.extend(self.rejections(batch, refused));
+        let outcome = match failed {
+            None => Outcome::Delivered,
+            Some(NotPut { from, reason }) => {
+                Outcome::Failed { from, cause: Cause::Destination, reason }
+            }
+        };
+        Delivery { outcome, rejected }
     }
 }
 
@@ -110,15 +119,39 @@ impl Forwarding {
         batch: &Batch,
         part: Taken<TakenPayload>,
         rejected: &mut Vec<RejectedRecord>,
-    ) -> Result<(), NotPut> {
+        refused: &mut Vec<Refused>,
+    ) -> Option<NotPut> {
         let Shared { target, write, intake } = &*self.shared;
         rejected.extend(part.rejected);
-        let mut refused = Vec::new();
-        let puts = encode::puts(part.events, &self.put_before, &mut refused);
-        rejected.extend(intake.in_proportion(batch, refused));
+        let mut too_large = Vec::new();
+        let puts = encode::puts(part.events, &self.put_before, &mut too_large);
+        rejected.extend(intake.in_proportion(batch, too_large));
         for put in puts {
-            send::send(&**write, target, &self.producer, put).await?;
+            let sent = send::send(&**write, target, &self.producer, put).await;
+            refused.extend(sent.refused);
+            if sent.failed.is_some() {
+                return sent.failed;
+            }
         }
-        Ok(())
+        None
+    }
+
+    /// What the target refused, as it was: taken out of the batch once more, since it is rare.
+    fn rejections(&self, batch: &Batch, refused: Vec<Refused>) -> Vec<RejectedRecord> {
+        if refused.is_empty() {
+            return Vec::new();
+        }
+        let intake = &self.shared.intake;
+        let mut told: HashMap<_, _> =
+            refused.into_iter().map(|one| ((one.source, one.place), one.told)).collect();
+        let mut rejected = Vec::new();
+        for taken in intake.payload_parts(batch).flat_map(|part| part.events) {
+            let place = (taken.payload.sub_sequence, taken.payload.event_index);
+            if let Some(told) = told.remove(&(taken.sequence_number, place)) {
+                let detail = format!("{} refused it: {told}", self.shared.target);
+                rejected.push(taken.rejected(REFUSED_BY_STREAM, detail));
+            }
+        }
+        intake.in_proportion(batch, rejected)
     }
 }

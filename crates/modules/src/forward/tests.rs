@@ -29,6 +29,8 @@ struct State {
 enum Fault {
     Whole(PutError),
     FromPlace(usize, PutError),
+    /// The record at this place, and it alone.
+    AtPlace(usize, PutError),
 }
 
 impl Target {
@@ -55,13 +57,22 @@ impl Write for Target {
         remember: Option<ProducerPosition>,
     ) -> Result<Vec<Result<Placed, PutError>>, PutError> {
         let mut state = self.lock();
+        let mut alone = None;
         let (put, error) = match state.faults.pop() {
+            Some(Fault::AtPlace(place, error)) => {
+                alone = Some((place, error));
+                (entries.len(), None)
+            }
             None => (entries.len(), None),
             Some(Fault::Whole(error)) => return Err(error),
             Some(Fault::FromPlace(place, error)) => (place, Some(error)),
         };
         let mut results = Vec::new();
         for (place, entry) in entries.into_iter().enumerate() {
+            if let Some((_, error)) = alone.as_ref().filter(|(at, _)| *at == place) {
+                results.push(Err(error.clone()));
+                continue;
+            }
             if let (true, Some(error)) = (place >= put, &error) {
                 results.push(Err(error.clone()));
                 continue;
@@ -142,6 +153,20 @@ async fn what_was_not_put_comes_again_from_the_first_failure_on() {
     assert!(reason.contains("2 of 3") && reason.contains("target stream b"), "{reason}");
     forwarding.deliver(&batch(2, &[A2, A3])).await;
     assert_eq!(target.lines(), [A1, A2, A3]);
+}
+
+#[tokio::test]
+async fn what_the_target_refuses_for_good_is_rejected_and_the_rest_goes_on() {
+    let target = Arc::new(Target::default());
+    let mut forwarding = module(&target, "").open(&shard("a")).await.unwrap();
+    target.fail_next(Fault::AtPlace(1, PutError::RecordRefused("too long".to_owned())));
+    let delivery = forwarding.deliver(&batch(1, &[A1, A2, A3])).await;
+    assert_eq!(delivery.outcome, Outcome::Delivered);
+    assert_eq!(target.lines(), [A1, A3]);
+    let [rejected] = &*delivery.rejected else { panic!("{delivery:?}") };
+    assert_eq!((rejected.sequence_number, &*rejected.reason), (number(2), REFUSED_BY_STREAM));
+    assert_eq!(rejected.data, A2);
+    assert!(rejected.detail.contains("b refused it: too long"), "{}", rejected.detail);
 }
 
 #[tokio::test]
