@@ -160,6 +160,7 @@ impl Pipeline {
             origin,
             server: config.server.clone(),
             kinesis: config.kinesis.clone(),
+            leases: config.leases.clone(),
             streams: streams.clone(),
             directory,
             mappings: Arc::clone(&mappings),

@@ -13,7 +13,8 @@ use baikonur_modules::to_fluent::ToFluent;
 use baikonur_modules::to_s3::ToS3;
 use baikonur_stream::{Clock, FailedStore, Module};
 
-use super::{Source, StreamStore, kinesis, on_failure, redelivery};
+use super::redelivery::{self, Resets};
+use super::{Source, StreamStore, kinesis, on_failure};
 use crate::config::{Kind, ModuleConfig, Problem, ServerConfig};
 
 /// The folder of failed records below the data directory, for modules that name no other place.
@@ -27,7 +28,7 @@ pub(super) fn mapping(
     config: &ModuleConfig,
     server: &ServerConfig,
     streams: &StreamStore,
-    resets: u64,
+    resets: &Resets,
 ) -> Result<Mapping, anyhow::Error> {
     let shared = streams.leases.as_ref().map(|tables| tables.join(&config.name));
     Ok(Mapping {
@@ -64,7 +65,7 @@ pub(super) fn check(
     server: &ServerConfig,
     streams: &StreamStore,
 ) -> Result<(), anyhow::Error> {
-    module(config, streams, 0).map_err(anyhow::Error::from_boxed)?;
+    module(config, streams, &Resets::default()).map_err(anyhow::Error::from_boxed)?;
     failed_store(config, server, &streams.clock).map_err(anyhow::Error::from_boxed)?;
     Ok(())
 }
@@ -72,7 +73,7 @@ pub(super) fn check(
 fn module(
     config: &ModuleConfig,
     streams: &StreamStore,
-    resets: u64,
+    resets: &Resets,
 ) -> Result<Arc<dyn Module>, Problem> {
     let intake = Arc::new(Intake::new(&config.intake, &config.name)?);
     let clock = Arc::clone(&streams.clock);

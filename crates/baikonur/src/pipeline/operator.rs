@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::StreamStore;
 use super::mappings::{Directory, Mappings, Order, Outcome, order};
 use super::streams::make_streams;
-use crate::config::{Config, KinesisConfig, Overrides, ServerConfig};
+use crate::config::{Config, KinesisConfig, LeasesConfig, Overrides, ServerConfig};
 use crate::control::{Answer, Question, Reply};
 
 /// The file is looked at this often; a change counts once the file has stayed the same for as long.
@@ -34,6 +34,8 @@ pub(super) struct Operator {
     pub(super) server: ServerConfig,
     /// As the pipeline was started with it.
     pub(super) kinesis: Option<KinesisConfig>,
+    /// As the pipeline was started with it.
+    pub(super) leases: Option<LeasesConfig>,
     pub(super) streams: StreamStore,
     pub(super) directory: Directory,
     pub(super) mappings: Arc<Mutex<Mappings>>,
@@ -78,8 +80,10 @@ impl Operator {
             Err(error) => return Err(format!("nothing was changed: {error}")),
         };
         let mut done = Vec::new();
-        if config.server != self.server || config.kinesis != self.kinesis {
-            let what = "what changed in [server] and [kinesis] takes effect at the next start";
+        let (server, kinesis, leases) = (&config.server, &config.kinesis, &config.leases);
+        if (server, kinesis, leases) != (&self.server, &self.kinesis, &self.leases) {
+            let what =
+                "what changed in [server], [kinesis] and [leases] takes effect at the next start";
             warn!("{what}");
             done.push(what.to_owned());
         }

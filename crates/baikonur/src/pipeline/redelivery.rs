@@ -3,29 +3,49 @@
 //! A target remembers how far a producer has put and leaves out what comes again. After a reset that is not wanted: the
 //! producer goes on under another name, of which nothing is remembered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Placed, ProducerPosition, PutEntry, PutError, SequenceNumber, StreamName, Write,
+    Placed, ProducerPosition, PutEntry, PutError, SequenceNumber, ShardAddress, StreamName, Write,
 };
+use serde::{Deserialize, Serialize};
 
-/// A `Write` for producers whose positions were reset so many times.
-pub(super) fn after_resets(resets: u64, write: Arc<dyn Write>) -> Arc<dyn Write> {
-    match resets {
-        0 => write,
-        _ => Arc::new(Redelivery { resets, write }),
+/// How often the position in each shard was reset; shards that never were are not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Resets(BTreeMap<String, u64>);
+
+impl Resets {
+    /// Counts one more.
+    pub(super) fn count(&mut self, shard: &ShardAddress) {
+        *self.0.entry(shard.to_string()).or_default() += 1;
     }
 }
 
+/// A `Write` for the producers of a mapping whose positions were reset so often.
+pub(super) fn after_resets(resets: &Resets, write: Arc<dyn Write>) -> Arc<dyn Write> {
+    if resets.0.is_empty() {
+        return write;
+    }
+    Arc::new(Redelivery { resets: resets.clone(), write })
+}
+
 struct Redelivery {
-    resets: u64,
+    resets: Resets,
     write: Arc<dyn Write>,
 }
 
 impl Redelivery {
+    /// A forwarding module's producer is called CONSUMER/STREAM/SHARD, with more behind it for a lane.
     fn name(&self, producer: &str) -> String {
-        format!("{producer}#{}", self.resets)
+        let mut parts = producer.splitn(4, '/').skip(1);
+        let (stream, shard) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        match self.resets.0.get(&format!("{stream}/{shard}")) {
+            Some(resets) => format!("{producer}#{resets}"),
+            None => producer.to_owned(),
+        }
     }
 }
 

@@ -50,9 +50,10 @@ pub(super) struct View {
 const USER: &str = "User action";
 const CONFIGURED: &str = "enabled = false in the configuration";
 const BROKEN: &str = "The mapping broke off and starts again";
+const CANNOT_START: &str = "The mapping cannot be started and is tried again; the log tells why";
 
-/// A mapping that broke off starts again after this long.
-const RESTART: Duration = Duration::from_secs(1);
+/// A mapping that should run and does not is started again after this long.
+const RESTART: Duration = Duration::from_secs(5);
 
 /// Runs one mapping.
 pub(super) struct Keeper {
@@ -114,12 +115,14 @@ impl Keeper {
                 },
                 () = broke_off(&mut self.running) => {
                     self.running = None;
-                    self.show(MappingState::Enabled, BROKEN);
+                    self.show(MappingState::Disabled, BROKEN);
+                    error!(module = %self.view().config.name, "the mapping broke off and starts again");
+                }
+                () = tokio::time::sleep(RESTART), if self.is_to_run() && self.running.is_none() => {
                     let config = self.view().config.clone();
-                    error!(module = %config.name, "the mapping broke off and starts again");
-                    tokio::time::sleep(RESTART).await;
+                    let module = config.name.clone();
                     if let Err(error) = self.start(config) {
-                        error!(error = format!("{error:#}"), "it cannot be started");
+                        error!(%module, error = format!("{error:#}"), "the mapping cannot be started");
                     }
                 }
             }
@@ -165,23 +168,23 @@ impl Keeper {
                  change the checkpoints in the lease table, or begin anew with another table_name"
             )),
             Order::Reset { shard, to } => {
-                let moves = position::moves(
-                    &*self.ground.streams.reader(),
-                    &config.source,
-                    shard.as_deref(),
-                    &to,
-                )
-                .await?;
+                let reader = self.ground.streams.reader();
+                let moves = || position::moves(&*reader, &config.source, shard.as_deref(), &to);
+                // First whether it can be; and again when nothing is delivered any more, for LATEST is where it stops.
+                moves().await?;
                 let was_running = self.running.is_some();
                 self.stop(MappingState::Updating).await;
-                let moved = self.reset(&config, &moves).await;
+                let moved = match moves().await {
+                    Ok(moves) => self.reset(&config, &moves).await.map(|()| moves.len()),
+                    Err(why) => Err(why),
+                };
                 if was_running {
                     self.start(config.clone()).map_err(|error| format!("{error:#}"))?;
                 } else {
                     self.show(MappingState::Disabled, USER);
                 }
-                moved?;
-                let (count, plural) = (moves.len(), if moves.len() == 1 { "" } else { "s" });
+                let count = moved?;
+                let plural = if count == 1 { "" } else { "s" };
                 info!(module = %name, shards = count, ?to, "position reset");
                 Ok(format!("{name} goes on from there with {count} shard{plural}"))
             }
@@ -202,9 +205,19 @@ impl Keeper {
         config: &ModuleConfig,
         moves: &[position::Move],
     ) -> Result<(), String> {
-        // Before the position: what a target remembers must not keep back what is asked for again.
-        self.remember(|said| said.resets += 1).await?;
-        position::store(&*self.ground.streams.progress, &config.name, moves).await
+        let progress = Arc::clone(&self.ground.streams.progress);
+        for (moved, next) in moves.iter().enumerate() {
+            let shard = next.shard().clone();
+            // Before the position: what a target remembers must not keep back what is asked for again.
+            self.remember(|said| said.resets.count(&shard)).await?;
+            if let Err(error) = next.store(&*progress, &config.name).await {
+                return Err(format!(
+                    "{shard} was not moved, and {moved} of {} shards before it were: {error}; say it again",
+                    moves.len()
+                ));
+            }
+        }
+        Ok(())
     }
 
     async fn remember(&mut self, change: impl FnOnce(&mut Said)) -> Result<(), String> {
@@ -214,6 +227,10 @@ impl Keeper {
         Ok(())
     }
 
+    fn is_to_run(&self) -> bool {
+        !self.said.paused && self.view().config.enabled
+    }
+
     /// Starts the mapping unless it is paused or disabled.
     fn start(&mut self, config: ModuleConfig) -> anyhow::Result<()> {
         if !config.enabled || self.said.paused {
@@ -221,7 +238,8 @@ impl Keeper {
             self.show(MappingState::Disabled, reason);
             return Ok(());
         }
-        let mapping = self.ground.mapping(&config, self.said.resets)?;
+        let mapping = self.ground.mapping(&config, &self.said.resets);
+        let mapping = mapping.inspect_err(|_| self.show(MappingState::Disabled, CANNOT_START))?;
         let (kind, source, to) = (config.kind.name(), &config.source, config.kind.destination());
         info!(module = %config.name, kind, %source, destination = to, "module starts");
         let (drain, draining) = watch::channel(false);

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use super::StreamStore;
+use super::redelivery::Resets;
 use crate::config::{ModuleConfig, ServerConfig};
 use crate::control::{MappingReport, ShardReport};
 use keeper::{Keeper, View};
@@ -34,7 +35,7 @@ impl Ground {
             .with_context(|| format!("module {} cannot be set up", config.name))
     }
 
-    fn mapping(&self, config: &ModuleConfig, resets: u64) -> anyhow::Result<Mapping> {
+    fn mapping(&self, config: &ModuleConfig, resets: &Resets) -> anyhow::Result<Mapping> {
         super::modules::mapping(config, &self.server, &self.streams, resets)
             .with_context(|| format!("module {} cannot be set up", config.name))
     }

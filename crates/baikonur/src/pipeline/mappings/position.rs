@@ -1,8 +1,8 @@
 //! A mapping's position, moved by an operator: for each shard a checkpoint of its own.
 
 use baikonur_stream::{
-    Checkpoint, ConsumerName, Cursor, Progress, Read, SequenceNumber, Shard, ShardAddress, ShardId,
-    ShardProgress, StartingPosition, StreamName,
+    Checkpoint, ConsumerName, Cursor, Progress, ProgressError, Read, SequenceNumber, Shard,
+    ShardAddress, ShardId, ShardProgress, StartingPosition, StreamName,
 };
 
 use crate::control::Position;
@@ -69,20 +69,19 @@ async fn checkpoint(
     }
 }
 
-/// Stores the moves; how many were stored before one was not.
-pub(super) async fn store(
-    progress: &dyn Progress,
-    consumer: &ConsumerName,
-    moves: &[Move],
-) -> Result<(), String> {
-    for (stored, Move { shard, checkpoint }) in moves.iter().enumerate() {
-        let state = ShardProgress { checkpoint: Some(*checkpoint), intent: None };
-        if let Err(error) = progress.store(consumer, shard, &state).await {
-            return Err(format!(
-                "{shard} was not moved, and {stored} of {} shards before it were: {error}; say it again",
-                moves.len()
-            ));
-        }
+impl Move {
+    /// The shard that is moved.
+    pub(super) fn shard(&self) -> &ShardAddress {
+        &self.shard
     }
-    Ok(())
+
+    /// Makes it so.
+    pub(super) async fn store(
+        &self,
+        progress: &dyn Progress,
+        consumer: &ConsumerName,
+    ) -> Result<(), ProgressError> {
+        let state = ShardProgress { checkpoint: Some(self.checkpoint), intent: None };
+        progress.store(consumer, &self.shard, &state).await
+    }
 }

@@ -9,18 +9,20 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
+use super::super::redelivery::Resets;
+
 /// The file's name in the data directory.
 const FILE: &str = "mappings.json";
 
 /// What is kept of one mapping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Said {
     /// It is to stay stopped.
     pub(super) paused: bool,
-    /// How often its position was reset. What a target remembers of a forwarding module counts only within one of
-    /// these: records that are asked for again are to be put again.
-    pub(super) resets: u64,
+    /// How often the position in a shard was reset. What a target remembers of a forwarding module counts only within
+    /// one of these: records that are asked for again are to be put again, and those of other shards are not.
+    pub(super) resets: Resets,
 }
 
 /// What is kept of all of them. A change is durable when it returns.
@@ -55,7 +57,7 @@ impl Remembered {
 
     /// What is kept of a mapping.
     pub(super) async fn of(&self, module: &ConsumerName) -> Said {
-        self.said.lock().await.get(module.as_str()).copied().unwrap_or_default()
+        self.said.lock().await.get(module.as_str()).cloned().unwrap_or_default()
     }
 
     /// Changes what is kept of a mapping.
@@ -65,10 +67,10 @@ impl Remembered {
         change: impl FnOnce(&mut Said),
     ) -> Result<Said, RememberError> {
         let mut all = self.said.lock().await;
-        let mut said = all.get(module.as_str()).copied().unwrap_or_default();
+        let mut said = all.get(module.as_str()).cloned().unwrap_or_default();
         change(&mut said);
         let mut changed = all.clone();
-        changed.insert(module.to_string(), said);
+        changed.insert(module.to_string(), said.clone());
         self.write(&changed)
             .await
             .map_err(|error| RememberError { path: self.path.clone(), error })?;
@@ -92,6 +94,8 @@ impl Remembered {
 
 #[cfg(test)]
 mod tests {
+    use baikonur_stream::{ShardAddress, ShardId, StreamName};
+
     use super::*;
 
     #[tokio::test]
@@ -101,11 +105,15 @@ mod tests {
         let remembered = Remembered::open(folder.path()).await.unwrap();
         assert_eq!(remembered.of(&one).await, Said::default());
         remembered.change(&one, |said| said.paused = true).await.unwrap();
-        remembered.change(&two, |said| said.resets += 1).await.unwrap();
-        remembered.change(&two, |said| said.resets += 1).await.unwrap();
+        let shard = ShardAddress { stream: StreamName::new("s").unwrap(), shard: ShardId::new(3) };
+        remembered.change(&two, |said| said.resets.count(&shard)).await.unwrap();
+        remembered.change(&two, |said| said.resets.count(&shard)).await.unwrap();
         let remembered = Remembered::open(folder.path()).await.unwrap();
-        assert_eq!(remembered.of(&one).await, Said { paused: true, resets: 0 });
-        assert_eq!(remembered.of(&two).await, Said { paused: false, resets: 2 });
+        assert_eq!(remembered.of(&one).await, Said { paused: true, ..Said::default() });
+        let mut resets = Resets::default();
+        resets.count(&shard);
+        resets.count(&shard);
+        assert_eq!(remembered.of(&two).await, Said { paused: false, resets });
     }
 
     #[tokio::test]
