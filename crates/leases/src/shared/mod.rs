@@ -231,7 +231,14 @@ impl Leases for SharedLeases {
             if !is_current || !leaving && !has_more {
                 continue;
             }
-            if leaving || shared.parents_are_done(&held.lease.parents).await {
+            // The lease may be older than the stream, and name parents that the shard has not.
+            let parents = match listed.iter().find(|listed| listed.id == shard) {
+                Some(listed) => {
+                    [listed.parent, listed.adjacent_parent].into_iter().flatten().collect()
+                }
+                None => held.lease.parents,
+            };
+            if leaving || shared.parents_are_done(&parents).await {
                 let start = held.lease.place.start(start);
                 own.push(Lease { shard, start, leaving, tenure: held.tenure });
             }

@@ -75,6 +75,7 @@ impl Memory {
 fn join(table: &Arc<Memory>, name: &str) -> SharedLeases {
     let mut settings = Settings::new("app", name);
     settings.failover_time = Duration::from_millis(600);
+    settings.shard_sync_interval = Duration::ZERO;
     SharedLeases::over(Arc::clone(table) as _, Arc::new(SystemClock::new()), settings, 1)
 }
 
@@ -188,6 +189,26 @@ async fn children_get_leases_before_their_parent_ends_and_wait_for_it() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it is deleted");
+}
+
+#[tokio::test]
+async fn an_end_that_an_earlier_stream_left_behind_is_not_believed() {
+    let table = Arc::new(Memory::default());
+    for mut row in (0..3).map(|id| super::lease(id, None)) {
+        row.place = Place::ShardEnd;
+        row.parents = if row.shard.index() == 1 { [ShardId::new(0)].into() } else { [].into() };
+        row.children = [7, 8].map(ShardId::new).into();
+        table.rows.lock().unwrap().insert(row.shard, row);
+    }
+    let worker = join(&table, "one");
+    // None of the new stream's shards has a parent; one is closed, and may well be done.
+    let mut listed = two();
+    listed.push(shard(2, &[], 1_600_000_000, Some(1_600_000_100)));
+    has(&worker, &listed, &[0, 1]).await;
+    let begun = worker.load(&consumer(), &address(0)).await;
+    assert_eq!(begun, Ok(ShardProgress::default()));
+    assert_eq!(table.row(0).unwrap().place, Place::TrimHorizon);
+    assert_eq!(table.row(2).unwrap().place, Place::ShardEnd);
 }
 
 #[tokio::test]
