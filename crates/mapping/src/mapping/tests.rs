@@ -1,6 +1,7 @@
 //! Deliveries begin, end in good order, or stop at once, as leases say.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use baikonur_stream::{
@@ -28,6 +29,13 @@ struct World {
     taken: Mutex<Vec<u64>>,
     written: Mutex<Vec<u64>>,
     resumed: Mutex<Vec<(u64, u64)>>,
+    /// How often somebody asked for leases.
+    asked: AtomicUsize,
+    /// The shard has no more records than those read so far.
+    is_closed: AtomicBool,
+    /// Its end was stored, and whoever stored it went on.
+    has_ended: AtomicBool,
+    board: Board,
 }
 
 #[async_trait]
@@ -39,6 +47,7 @@ impl Leases for World {
         _: &[Shard],
         _: StartingPosition,
     ) -> Result<Vec<Lease>, ProgressError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         Ok(self.own.lock().unwrap().clone())
     }
 
@@ -88,7 +97,8 @@ impl Read for World {
             data: Bytes::from_static(b"x"),
         };
         let next = Cursor { from: number(counter + 1), ..cursor.clone() };
-        let (records, next) = (vec![record], Some(next));
+        let next = (!self.is_closed.load(Ordering::SeqCst)).then_some(next);
+        let records = vec![record];
         Ok(ReadPage { records, next, millis_behind_latest: 0, children: Vec::new() })
     }
 
@@ -115,6 +125,17 @@ impl Progress for World {
             return Err(ProgressError::LeaseLost(shard.clone()));
         }
         *self.stored.lock().unwrap() = progress.clone();
+        if progress.checkpoint == Some(Checkpoint::ShardEnd) {
+            // The leases have changed; the mapping acts on that before this delivery goes on.
+            self.own.lock().unwrap().clear();
+            let before = self.asked.load(Ordering::SeqCst);
+            until(|| {
+                self.changed.notify_one();
+                self.asked.load(Ordering::SeqCst) >= before + 2
+            })
+            .await;
+            self.has_ended.store(true, Ordering::SeqCst);
+        }
         Ok(())
     }
 
@@ -182,7 +203,7 @@ impl World {
             failed_store: Arc::clone(self) as _,
             memory: MemoryBudget::new(64 << 20),
             clock: Arc::new(SystemClock::new()),
-            board: Board::default(),
+            board: self.board.clone(),
             seed: 1,
         };
         (drain, tokio::spawn(mapping.run(draining)))
@@ -253,6 +274,19 @@ async fn a_shard_that_is_lost_stops_at_once_and_starts_from_its_checkpoint_when_
     mapping.await.unwrap();
     assert_eq!(*world.given_up.lock().unwrap(), [ShardId::new(0)]);
     assert!(world.written.lock().unwrap().starts_with(&[2, 3]));
+}
+
+#[tokio::test]
+async fn a_shard_that_ends_is_not_taken_for_lost() {
+    let world = Arc::new(World::default());
+    let (drain, mapping) = world.start();
+    world.give(false, &Tenure::endless());
+    world.takes(3).await;
+    world.is_closed.store(true, Ordering::SeqCst);
+    until(|| world.board.is_ended(ShardId::new(0))).await;
+    assert!(world.has_ended.load(Ordering::SeqCst), "it was let finish");
+    drain.send_replace(true);
+    mapping.await.unwrap();
 }
 
 /// Whether nobody but the test and the mapping's own parts use the world any more.
