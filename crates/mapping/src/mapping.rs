@@ -137,6 +137,8 @@ impl Mapping {
                        }
         }
         shards.running.values().for_each(Running::stop);
+        let delivered: Vec<_> = shards.running.values().map(|running| running.shard).collect();
+        leases.stop(&shards.surroundings.consumer, &delivered).await;
         while !shards.running.is_empty() {
             tokio::select! {
             biased;
@@ -146,6 +148,8 @@ impl Mapping {
                            () = tokio::time::sleep(LOST_CHECK) => shards.end_what_is_lost(),
                        }
         }
+        // Also what ended otherwise than in good order.
+        leases.stop(&shards.surroundings.consumer, &[]).await;
     }
 }
 

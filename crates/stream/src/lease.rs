@@ -90,6 +90,11 @@ pub trait Leases: Send + Sync + 'static {
 
     /// Delivery of the shard has ended, with every position stored: others may have it.
     async fn give_up(&self, consumer: &ConsumerName, shard: &ShardAddress);
+
+    /// Delivery ends: nothing more is to be taken until [`own`](Self::own) is asked again, and
+    /// others may have at once whatever is not among the shards that are still `delivered`. Those
+    /// are [given up](Self::give_up) one by one.
+    async fn stop(&self, _consumer: &ConsumerName, _delivered: &[ShardId]) {}
 }
 
 #[cfg(test)]

@@ -205,8 +205,15 @@ impl Eye {
 
     async fn write_all(&self, writes: Vec<(ShardId, Write)>) {
         for (shard, write) in writes {
+            let is_stopping = || self.shared.stopping.load(Ordering::Acquire);
+            if is_stopping() {
+                return;
+            }
             let outcome = self.shared.write(shard, |_| Some(write.clone())).await;
-            if outcome == Outcome::Done {
+            if outcome == Outcome::Done && is_stopping() {
+                // The stop did not see it.
+                self.shared.free(shard).await;
+            } else if outcome == Outcome::Done {
                 info!(table = %self.shared.settings.table_name, %shard, "the lease is this worker's");
                 self.shared.changed.notify_one();
             }

@@ -24,6 +24,8 @@ struct World {
     own: Mutex<Vec<Lease>>,
     changed: Notify,
     given_up: Mutex<Vec<ShardId>>,
+    /// What was still delivered, at each stop.
+    stops: Mutex<Vec<Vec<ShardId>>>,
     stored: Mutex<ShardProgress>,
     /// Counters of the records taken, and of those written: the module holds until it is closed.
     taken: Mutex<Vec<u64>>,
@@ -58,6 +60,10 @@ impl Leases for World {
     async fn give_up(&self, _: &ConsumerName, shard: &ShardAddress) {
         self.given_up.lock().unwrap().push(shard.shard);
         self.own.lock().unwrap().retain(|lease| lease.shard != shard.shard);
+    }
+
+    async fn stop(&self, _: &ConsumerName, delivered: &[ShardId]) {
+        self.stops.lock().unwrap().push(delivered.to_vec());
     }
 }
 
@@ -274,6 +280,16 @@ async fn a_shard_that_is_lost_stops_at_once_and_starts_from_its_checkpoint_when_
     mapping.await.unwrap();
     assert_eq!(*world.given_up.lock().unwrap(), [ShardId::new(0)]);
     assert!(world.written.lock().unwrap().starts_with(&[2, 3]));
+    assert_eq!(*world.stops.lock().unwrap(), [vec![ShardId::new(0)], vec![]]);
+}
+
+#[tokio::test]
+async fn a_drain_with_nothing_to_deliver_frees_leases_too() {
+    let world = Arc::new(World::default());
+    let (drain, mapping) = world.start();
+    drain.send_replace(true);
+    mapping.await.unwrap();
+    assert_eq!(world.stops.lock().unwrap().last(), Some(&vec![]));
 }
 
 #[tokio::test]
