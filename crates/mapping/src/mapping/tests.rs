@@ -38,6 +38,12 @@ struct World {
     /// Its end was stored, and whoever stored it went on.
     has_ended: AtomicBool,
     board: Board,
+    /// Neither lists of shards nor the module's deliveries come back.
+    is_stuck: AtomicBool,
+    /// Who is waiting for them.
+    waiting: Mutex<Vec<&'static str>>,
+    /// The module's part for the shard is no more.
+    is_dropped: AtomicBool,
 }
 
 #[async_trait]
@@ -70,6 +76,7 @@ impl Leases for World {
 #[async_trait]
 impl Read for World {
     async fn shards(&self, _: &StreamName) -> Result<Vec<Shard>, ReadError> {
+        self.may_hang("list").await;
         Ok(vec![Shard {
             id: ShardId::new(0),
             parent: None,
@@ -182,6 +189,7 @@ struct HoldingShard {
 #[async_trait]
 impl Deliver for HoldingShard {
     async fn deliver(&mut self, batch: &Batch) -> Delivery {
+        self.world.may_hang("module").await;
         let counters = batch.records.iter().map(|record| record.sequence_number.counter());
         self.held.extend(counters.clone());
         self.world.taken.lock().unwrap().extend(counters);
@@ -195,7 +203,20 @@ impl Deliver for HoldingShard {
     }
 }
 
+impl Drop for HoldingShard {
+    fn drop(&mut self) {
+        self.world.is_dropped.store(true, Ordering::SeqCst);
+    }
+}
+
 impl World {
+    async fn may_hang(&self, who: &'static str) {
+        if self.is_stuck.load(Ordering::SeqCst) {
+            self.waiting.lock().unwrap().push(who);
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn start(self: &Arc<Self>) -> (watch::Sender<bool>, tokio::task::JoinHandle<()>) {
         let (drain, draining) = watch::channel(false);
         let mapping = Mapping {
@@ -290,6 +311,23 @@ async fn a_drain_with_nothing_to_deliver_frees_leases_too() {
     drain.send_replace(true);
     mapping.await.unwrap();
     assert_eq!(world.stops.lock().unwrap().last(), Some(&vec![]));
+}
+
+#[tokio::test]
+async fn a_delivery_under_way_stops_with_its_tenure_whatever_else_hangs() {
+    let world = Arc::new(World::default());
+    let (_drain, mapping) = world.start();
+    let tenure = Tenure::until(Duration::from_secs(3600));
+    world.give(false, &tenure);
+    world.takes(3).await;
+    world.is_stuck.store(true, Ordering::SeqCst);
+    world.changed.notify_one();
+    until(|| ["list", "module"].iter().all(|who| world.waiting.lock().unwrap().contains(who)))
+        .await;
+    assert!(!world.is_dropped.load(Ordering::SeqCst));
+    tenure.end();
+    until(|| world.is_dropped.load(Ordering::SeqCst)).await;
+    mapping.abort();
 }
 
 #[tokio::test]
