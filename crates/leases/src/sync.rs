@@ -150,6 +150,15 @@ pub(crate) fn forgotten(listed: &[Shard], rows: &Rows) -> Vec<ShardId> {
     rows.keys().filter(|shard| !known.contains(shard)).copied().collect()
 }
 
+/// Leases at the end of a shard that is open. No shard ends before it is closed: they are of another
+/// stream that had the same name, or the same table, and would keep their shards from being read.
+pub(crate) fn ended_too_early(listed: &[Shard], rows: &Rows) -> Vec<ShardId> {
+    let is_ended =
+        |shard: &&Shard| rows.get(&shard.id).is_some_and(|lease| lease.place == Place::ShardEnd);
+    let open = listed.iter().filter(|shard| shard.ending_sequence_number.is_none());
+    open.filter(is_ended).map(|shard| shard.id).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use baikonur_stream::Timestamp;
@@ -262,5 +271,13 @@ mod tests {
     fn shards_that_are_trimmed_away_are_told() {
         assert_eq!(forgotten(&tree(), &rows(&[4, 11])), [ShardId::new(11)]);
         assert_eq!(forgotten(&[], &rows(&[4])), [], "no list is no knowledge");
+    }
+
+    #[test]
+    fn an_open_shard_cannot_be_at_its_end() {
+        let mut table = rows(&[0, 4, 8, 11]);
+        assert_eq!(ended_too_early(&tree(), &table), []);
+        table.values_mut().for_each(|lease| lease.place = Place::ShardEnd);
+        assert_eq!(ended_too_early(&tree(), &table), [4, 8].map(ShardId::new));
     }
 }

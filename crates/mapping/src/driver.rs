@@ -138,12 +138,11 @@ impl Driver {
         let mut action = self.machine.begin();
         loop {
             let event = match action {
-                Action::Finish(finish) => {
-                    self.tell(ShardState::at_the_end(finish), None);
-                    info!(module = %self.surroundings.consumer, shard = %self.shard, ?finish, "delivery ended");
-                    return finish;
-                }
-                action => self.carry_out(action).await,
+                Action::Finish(finish) => return self.end(finish),
+                action => match self.carry_out_as_owner(action).await {
+                    Some(event) => event,
+                    None => return self.end(Finish::LeaseLost),
+                },
             };
             let now = self.now();
             action = self.machine.step(now, event);
@@ -162,6 +161,28 @@ impl Driver {
                 last_error = Some((retries, LastError { at: now.wall, reason }));
             }
             self.tell(state, last_error);
+        }
+    }
+
+    fn end(&self, finish: Finish) -> Finish {
+        self.tell(ShardState::at_the_end(finish), None);
+        info!(module = %self.surroundings.consumer, shard = %self.shard, ?finish, "delivery ended");
+        finish
+    }
+
+    /// What leaves this process is begun by the owner of the shard alone, and broken off when
+    /// ownership ends meanwhile: none then.
+    async fn carry_out_as_owner(&mut self, action: Action) -> Option<Event> {
+        if !matches!(action, Action::Deliver(_) | Action::Close | Action::Keep(_)) {
+            return Some(self.carry_out(action).await);
+        }
+        let (tenure, clock) =
+            (self.surroundings.tenure.clone(), Arc::clone(&self.surroundings.clock));
+        prove_ownership(&tenure, &*clock).await;
+        tokio::select! {
+            biased;
+            event = self.carry_out(action) => Some(event),
+            () = ownership_ends(&tenure, &*clock) => None,
         }
     }
 
@@ -205,10 +226,6 @@ impl Driver {
     }
 
     async fn carry_out(&mut self, action: Action) -> Event {
-        if matches!(action, Action::Deliver(_) | Action::Close | Action::Keep(_)) {
-            let Surroundings { tenure, clock, .. } = &self.surroundings;
-            prove_ownership(tenure, &**clock).await;
-        }
         let Surroundings { consumer, read, progress, failed_store, .. } = &self.surroundings;
         match action {
             Action::Load => Event::Loaded(progress.load(consumer, &self.shard).await),
@@ -305,6 +322,16 @@ impl Driver {
 /// then the mapping ends this delivery here, unless the lease is renewed after all.
 async fn prove_ownership(tenure: &Tenure, clock: &dyn Clock) {
     while !tenure.holds(clock.monotonic()) {
+        tokio::time::sleep(PROOF_WAIT).await;
+    }
+}
+
+/// Returns when the shard is not this worker's own any more.
+async fn ownership_ends(tenure: &Tenure, clock: &dyn Clock) {
+    if tenure.is_endless() {
+        return std::future::pending().await;
+    }
+    while tenure.holds(clock.monotonic()) {
         tokio::time::sleep(PROOF_WAIT).await;
     }
 }

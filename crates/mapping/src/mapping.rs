@@ -137,6 +137,8 @@ impl Mapping {
                        }
         }
         shards.running.values().for_each(Running::stop);
+        let delivered: Vec<_> = shards.running.values().map(|running| running.shard).collect();
+        leases.stop(&shards.surroundings.consumer, &delivered).await;
         while !shards.running.is_empty() {
             tokio::select! {
             biased;
@@ -146,6 +148,8 @@ impl Mapping {
                            () = tokio::time::sleep(LOST_CHECK) => shards.end_what_is_lost(),
                        }
         }
+        // Also what ended otherwise than in good order.
+        leases.stop(&shards.surroundings.consumer, &[]).await;
     }
 }
 
@@ -204,7 +208,12 @@ impl Shards {
         self.tell_what_is_over(listed, &own).await;
         let kept: HashSet<ShardId> = own.iter().map(|lease| lease.shard).collect();
         for running in self.running.values().filter(|running| !kept.contains(&running.shard)) {
-            running.task.abort();
+            // One that has just stored the end of its shard is not lost, but about to finish.
+            let address = self.address(running.shard);
+            let state = self.surroundings.progress.load(&consumer, &address).await;
+            if state.ok().and_then(|state| state.checkpoint) != Some(Checkpoint::ShardEnd) {
+                running.task.abort();
+            }
         }
         for lease in own {
             let running = self.running.values().find(|running| running.shard == lease.shard);

@@ -22,7 +22,7 @@ pub struct Tenure(Arc<AtomicU64>);
 impl Tenure {
     /// Of a worker that has no others beside it.
     pub fn endless() -> Self {
-        Self(Arc::new(AtomicU64::new(u64::MAX)))
+        Self(Arc::new(AtomicU64::new(Self::ENDLESS)))
     }
 
     /// Up to `moment`.
@@ -47,7 +47,13 @@ impl Tenure {
         now.as_nanos() < u128::from(self.0.load(Ordering::Acquire))
     }
 
+    /// Whether it never ends by itself.
+    pub fn is_endless(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::ENDLESS
+    }
+
     const ENDED: u64 = 0;
+    const ENDLESS: u64 = u64::MAX;
 }
 
 /// Never [`Tenure::ENDED`].
@@ -90,6 +96,11 @@ pub trait Leases: Send + Sync + 'static {
 
     /// Delivery of the shard has ended, with every position stored: others may have it.
     async fn give_up(&self, consumer: &ConsumerName, shard: &ShardAddress);
+
+    /// Delivery ends: nothing more is to be taken until [`own`](Self::own) is asked again, and
+    /// others may have at once whatever is not among the shards that are still `delivered`. Those
+    /// are [given up](Self::give_up) one by one.
+    async fn stop(&self, _consumer: &ConsumerName, _delivered: &[ShardId]) {}
 }
 
 #[cfg(test)]
@@ -108,6 +119,7 @@ mod tests {
         other.end();
         other.extend(second(30));
         assert!(!tenure.holds(second(0)) && !tenure.holds(second(25)));
+        assert!(Tenure::endless().is_endless() && !Tenure::until(second(10)).is_endless());
         assert!(Tenure::endless().holds(Duration::from_secs(u64::MAX / 1_000_000_000 - 1)));
     }
 }

@@ -53,8 +53,6 @@ struct Shared {
     listed: Mutex<Option<Listed>>,
     /// Parents that are known to be done.
     done: Mutex<BTreeSet<ShardId>>,
-    /// Shards that were given to the mapping last.
-    given: Mutex<BTreeSet<ShardId>>,
     /// Leases are others than before.
     changed: Notify,
     /// The table is to be looked at now.
@@ -90,7 +88,6 @@ impl SharedLeases {
             turns: Mutex::default(),
             listed: Mutex::default(),
             done: Mutex::default(),
-            given: Mutex::default(),
             changed: Notify::new(),
             look: Notify::new(),
             stopping: AtomicBool::new(false),
@@ -153,6 +150,11 @@ impl Shared {
         Outcome::Unknown
     }
 
+    /// Gives up a lease for whoever waits for it or takes it; whether it was held.
+    async fn free(&self, shard: ShardId) -> bool {
+        self.write(shard, |worker| worker.giving_up(shard)).await == Outcome::Done
+    }
+
     /// Whether every parent is at its end, or has no lease.
     async fn parents_are_done(&self, parents: &BTreeSet<ShardId>) -> bool {
         for parent in parents {
@@ -211,7 +213,7 @@ impl Leases for SharedLeases {
         start: StartingPosition,
     ) -> Result<Vec<Lease>, ProgressError> {
         let shared = &self.shared;
-        // Whoever asks wants shards, also after some were given up.
+        // Whoever asks wants shards, also after a stop.
         shared.stopping.store(false, Ordering::Release);
         {
             let mut known = lock(&shared.listed);
@@ -231,12 +233,18 @@ impl Leases for SharedLeases {
             if !is_current || !leaving && !has_more {
                 continue;
             }
-            if leaving || shared.parents_are_done(&held.lease.parents).await {
+            // The lease may be older than the stream, and name parents that the shard has not.
+            let parents = match listed.iter().find(|listed| listed.id == shard) {
+                Some(listed) => {
+                    [listed.parent, listed.adjacent_parent].into_iter().flatten().collect()
+                }
+                None => held.lease.parents,
+            };
+            if leaving || shared.parents_are_done(&parents).await {
                 let start = held.lease.place.start(start);
                 own.push(Lease { shard, start, leaving, tenure: held.tenure });
             }
         }
-        *lock(&shared.given) = own.iter().map(|lease: &Lease| lease.shard).collect();
         Ok(own)
     }
 
@@ -245,20 +253,23 @@ impl Leases for SharedLeases {
     }
 
     async fn give_up(&self, _consumer: &ConsumerName, shard: &ShardAddress) {
-        let shared = &self.shared;
-        let is_asked_to = shared.held(shard.shard).is_some_and(|held| held.is_leaving());
-        if !is_asked_to && !shared.stopping.swap(true, Ordering::AcqRel) {
-            // Nobody asked: the process ends, and is not to take it back. Nor are others to wait for
-            // what it holds without delivering it.
-            let given = lock(&shared.given).clone();
-            let held: Vec<_> = lock(&shared.worker).held().keys().copied().collect();
-            for idle in held.into_iter().filter(|held| !given.contains(held)) {
-                shared.write(idle, |worker| worker.giving_up(idle)).await;
-            }
+        if self.shared.free(shard.shard).await {
+            info!(%shard, "the lease is given up");
         }
-        shared.write(shard.shard, |worker| worker.giving_up(shard.shard)).await;
-        info!(%shard, "the lease is given up");
-        shared.changed.notify_one();
+        self.shared.changed.notify_one();
+    }
+
+    async fn stop(&self, _consumer: &ConsumerName, delivered: &[ShardId]) {
+        let shared = &self.shared;
+        shared.stopping.store(true, Ordering::Release);
+        // Others are not to wait for what is held without being delivered.
+        let held: Vec<_> = lock(&shared.worker).held().keys().copied().collect();
+        let mut freed = JoinSet::new();
+        for idle in held.into_iter().filter(|held| !delivered.contains(held)) {
+            let shared = Arc::clone(shared);
+            freed.spawn(async move { shared.free(idle).await });
+        }
+        freed.join_all().await;
     }
 }
 

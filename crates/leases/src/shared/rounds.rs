@@ -14,14 +14,15 @@ use tracing::{info, warn};
 use super::{Listed, RETRY, Shared, lock};
 use crate::elect::leader;
 use crate::lease::{Lease, Write};
+use crate::place::Place;
 use crate::sync;
 use crate::table::{Coordination, LeaderLock, TableError};
 use crate::worker::Outcome;
 
 /// A leader of KCL 3 takes a worker for dead that was silent for 60 s, and wants to hear it each 30.
 const REPORT_INTERVAL: Duration = Duration::from_secs(25);
-/// A hole or a lease too many is acted on when it was seen with so many lists of shards in a row: a
-/// list may be older than the table.
+/// A hole, a lease too many or an end too early is acted on when it was seen with so many lists of
+/// shards in a row: a list may be older than the table.
 const DETECTIONS: u32 = 3;
 
 /// Renews for ever.
@@ -105,7 +106,7 @@ struct Eye {
     /// When shards were last compared with leases, and with which list.
     synced: Option<Duration>,
     generation: Option<u64>,
-    /// What should be made or deleted, and how often in a row.
+    /// What should be made, deleted or begun anew, and how often in a row.
     suspects: BTreeMap<ShardId, u32>,
 }
 
@@ -139,9 +140,16 @@ impl Eye {
     async fn read(&self) -> Result<Rows, TableError> {
         let rows = self.shared.table.scan().await?;
         let now = self.shared.clock.monotonic();
-        let mut worker = lock(&self.shared.worker);
-        worker.scanned(now, rows);
-        Ok(worker.rows())
+        let rows = {
+            let mut worker = lock(&self.shared.worker);
+            worker.scanned(now, rows);
+            worker.rows()
+        };
+        // A parent that was begun anew is waited for again.
+        let is_done =
+            |shard: &ShardId| rows.get(shard).is_none_or(|lease| lease.place == Place::ShardEnd);
+        lock(&self.shared.done).retain(is_done);
+        Ok(rows)
     }
 
     /// Whether somebody leads: holds the lock, and has changed it within its time.
@@ -197,15 +205,23 @@ impl Eye {
 
     async fn write_all(&self, writes: Vec<(ShardId, Write)>) {
         for (shard, write) in writes {
+            let is_stopping = || self.shared.stopping.load(Ordering::Acquire);
+            if is_stopping() {
+                return;
+            }
             let outcome = self.shared.write(shard, |_| Some(write.clone())).await;
-            if outcome == Outcome::Done {
+            if outcome == Outcome::Done && is_stopping() {
+                // The stop did not see it.
+                self.shared.free(shard).await;
+            } else if outcome == Outcome::Done {
                 info!(table = %self.shared.settings.table_name, %shard, "the lease is this worker's");
                 self.shared.changed.notify_one();
             }
         }
     }
 
-    /// Makes leases that are missing, and deletes those of shards that are gone; whether it did.
+    /// Makes leases that are missing, deletes those of shards that are gone, and begins those anew
+    /// that are at an end which is not their shard's; whether it did.
     async fn fill(&mut self, listed: &Listed, rows: &Rows) -> Result<bool, TableError> {
         let shared = Arc::clone(&self.shared);
         let missing = sync::missing(&listed.shards, rows, listed.start);
@@ -221,7 +237,9 @@ impl Eye {
         }
         (self.synced, self.generation) = (Some(now), Some(listed.generation));
         let forgotten = sync::forgotten(&listed.shards, rows);
-        let suspects = missing.iter().map(|lease| lease.shard).chain(forgotten.iter().copied());
+        let ended = sync::ended_too_early(&listed.shards, rows);
+        let rest = forgotten.iter().chain(&ended).copied();
+        let suspects = missing.iter().map(|lease| lease.shard).chain(rest);
         let before = std::mem::take(&mut self.suspects);
         self.suspects =
             suspects.map(|shard| (shard, before.get(&shard).unwrap_or(&0) + 1)).collect();
@@ -233,7 +251,25 @@ impl Eye {
         for shard in forgotten {
             changes += self.forget(&listed.shards, rows, shard).await?;
         }
+        for shard in ended.into_iter().filter(is_sure) {
+            changes += self.begin_anew(&rows[&shard]).await?;
+        }
         Ok(changes > 0)
+    }
+
+    /// Whoever owns the lease learns of it by its next renewal.
+    async fn begin_anew(&self, lease: &Lease) -> Result<usize, TableError> {
+        let (place, pending) = (Place::TrimHorizon, None);
+        let (counter, children) = (lease.counter, BTreeSet::new());
+        let write = Write::Checkpoint { counter, place, pending, children };
+        // Renewed meanwhile: the next look tries again.
+        let is_done = self.shared.table.write(lease.shard, &write).await?;
+        if is_done {
+            warn!(table = %self.shared.settings.table_name, shard = %lease.shard,
+                "the lease was at SHARD_END, but the shard is open: it is of an earlier stream of this name, or of another \
+                 stream; the shard is read from TRIM_HORIZON");
+        }
+        Ok(usize::from(is_done))
     }
 
     async fn create(&self, leases: Vec<Lease>) -> Result<usize, TableError> {

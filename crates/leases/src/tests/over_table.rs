@@ -75,6 +75,7 @@ impl Memory {
 fn join(table: &Arc<Memory>, name: &str) -> SharedLeases {
     let mut settings = Settings::new("app", name);
     settings.failover_time = Duration::from_millis(600);
+    settings.shard_sync_interval = Duration::ZERO;
     SharedLeases::over(Arc::clone(table) as _, Arc::new(SystemClock::new()), settings, 1)
 }
 
@@ -191,6 +192,26 @@ async fn children_get_leases_before_their_parent_ends_and_wait_for_it() {
 }
 
 #[tokio::test]
+async fn an_end_that_an_earlier_stream_left_behind_is_not_believed() {
+    let table = Arc::new(Memory::default());
+    for mut row in (0..3).map(|id| super::lease(id, None)) {
+        row.place = Place::ShardEnd;
+        row.parents = if row.shard.index() == 1 { [ShardId::new(0)].into() } else { [].into() };
+        row.children = [7, 8].map(ShardId::new).into();
+        table.rows.lock().unwrap().insert(row.shard, row);
+    }
+    let worker = join(&table, "one");
+    // None of the new stream's shards has a parent; one is closed, and may well be done.
+    let mut listed = two();
+    listed.push(shard(2, &[], 1_600_000_000, Some(1_600_000_100)));
+    has(&worker, &listed, &[0, 1]).await;
+    let begun = worker.load(&consumer(), &address(0)).await;
+    assert_eq!(begun, Ok(ShardProgress::default()));
+    assert_eq!(table.row(0).unwrap().place, Place::TrimHorizon);
+    assert_eq!(table.row(2).unwrap().place, Place::ShardEnd);
+}
+
+#[tokio::test]
 async fn a_worker_that_ends_frees_what_it_does_not_deliver_too() {
     let table = Arc::new(Memory::default());
     let worker = join(&table, "one");
@@ -205,8 +226,33 @@ async fn a_worker_that_ends_frees_what_it_does_not_deliver_too() {
     has(&worker, &listed, &[0]).await;
     let owner = |id| table.row(id).unwrap().owner;
     assert_eq!(owner(1).as_deref(), Some("one"));
+    worker.stop(&consumer(), &[ShardId::new(0)]).await;
+    assert_eq!((owner(0).as_deref(), owner(1)), (Some("one"), None));
+    worker.stop(&consumer(), &[]).await;
+    assert_eq!(owner(0), None);
+    // Whoever takes part again gets shards again.
+    has(&worker, &listed, &[0]).await;
+}
+
+#[tokio::test]
+async fn a_lease_that_is_lost_or_given_up_frees_no_other() {
+    let table = Arc::new(Memory::default());
+    let parent = shard(1, &[], 1_600_000_000, Some(1_600_000_100));
+    let child = shard(2, &[1], 1_600_000_100, None);
+    let listed = [shard(0, &[], 1_600_000_000, None), parent, child];
+    let rows = listed.iter().map(|shard| (shard.id, Lease::new(shard, Place::TrimHorizon)));
+    table.rows.lock().unwrap().extend(rows);
+    let worker = join(&table, "one");
+    has(&worker, &listed, &[0, 1]).await;
+    table.change(0, |row| (row.owner, row.counter) = (Some("java".into()), row.counter + 9));
+    let lost = worker.store(&consumer(), &address(0), &after(1)).await;
+    assert_eq!(lost, Err(ProgressError::LeaseLost(address(0))));
+    // It was to leave, and what was held came too late.
     worker.give_up(&consumer(), &address(0)).await;
-    assert_eq!((owner(0), owner(1)), (None, None));
+    let owner = |id| table.row(id).unwrap().owner;
+    assert_eq!(owner(2).as_deref(), Some("one"));
+    worker.give_up(&consumer(), &address(1)).await;
+    assert_eq!(owner(2).as_deref(), Some("one"), "it waits, and is kept");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Deliveries begin, end in good order, or stop at once, as leases say.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use baikonur_stream::{
@@ -23,11 +24,26 @@ struct World {
     own: Mutex<Vec<Lease>>,
     changed: Notify,
     given_up: Mutex<Vec<ShardId>>,
+    /// What was still delivered, at each stop.
+    stops: Mutex<Vec<Vec<ShardId>>>,
     stored: Mutex<ShardProgress>,
     /// Counters of the records taken, and of those written: the module holds until it is closed.
     taken: Mutex<Vec<u64>>,
     written: Mutex<Vec<u64>>,
     resumed: Mutex<Vec<(u64, u64)>>,
+    /// How often somebody asked for leases.
+    asked: AtomicUsize,
+    /// The shard has no more records than those read so far.
+    is_closed: AtomicBool,
+    /// Its end was stored, and whoever stored it went on.
+    has_ended: AtomicBool,
+    board: Board,
+    /// Neither lists of shards nor the module's deliveries come back.
+    is_stuck: AtomicBool,
+    /// Who is waiting for them.
+    waiting: Mutex<Vec<&'static str>>,
+    /// The module's part for the shard is no more.
+    is_dropped: AtomicBool,
 }
 
 #[async_trait]
@@ -39,6 +55,7 @@ impl Leases for World {
         _: &[Shard],
         _: StartingPosition,
     ) -> Result<Vec<Lease>, ProgressError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         Ok(self.own.lock().unwrap().clone())
     }
 
@@ -50,11 +67,16 @@ impl Leases for World {
         self.given_up.lock().unwrap().push(shard.shard);
         self.own.lock().unwrap().retain(|lease| lease.shard != shard.shard);
     }
+
+    async fn stop(&self, _: &ConsumerName, delivered: &[ShardId]) {
+        self.stops.lock().unwrap().push(delivered.to_vec());
+    }
 }
 
 #[async_trait]
 impl Read for World {
     async fn shards(&self, _: &StreamName) -> Result<Vec<Shard>, ReadError> {
+        self.may_hang("list").await;
         Ok(vec![Shard {
             id: ShardId::new(0),
             parent: None,
@@ -88,7 +110,8 @@ impl Read for World {
             data: Bytes::from_static(b"x"),
         };
         let next = Cursor { from: number(counter + 1), ..cursor.clone() };
-        let (records, next) = (vec![record], Some(next));
+        let next = (!self.is_closed.load(Ordering::SeqCst)).then_some(next);
+        let records = vec![record];
         Ok(ReadPage { records, next, millis_behind_latest: 0, children: Vec::new() })
     }
 
@@ -115,6 +138,17 @@ impl Progress for World {
             return Err(ProgressError::LeaseLost(shard.clone()));
         }
         *self.stored.lock().unwrap() = progress.clone();
+        if progress.checkpoint == Some(Checkpoint::ShardEnd) {
+            // The leases have changed; the mapping acts on that before this delivery goes on.
+            self.own.lock().unwrap().clear();
+            let before = self.asked.load(Ordering::SeqCst);
+            until(|| {
+                self.changed.notify_one();
+                self.asked.load(Ordering::SeqCst) >= before + 2
+            })
+            .await;
+            self.has_ended.store(true, Ordering::SeqCst);
+        }
         Ok(())
     }
 
@@ -155,6 +189,7 @@ struct HoldingShard {
 #[async_trait]
 impl Deliver for HoldingShard {
     async fn deliver(&mut self, batch: &Batch) -> Delivery {
+        self.world.may_hang("module").await;
         let counters = batch.records.iter().map(|record| record.sequence_number.counter());
         self.held.extend(counters.clone());
         self.world.taken.lock().unwrap().extend(counters);
@@ -168,7 +203,20 @@ impl Deliver for HoldingShard {
     }
 }
 
+impl Drop for HoldingShard {
+    fn drop(&mut self) {
+        self.world.is_dropped.store(true, Ordering::SeqCst);
+    }
+}
+
 impl World {
+    async fn may_hang(&self, who: &'static str) {
+        if self.is_stuck.load(Ordering::SeqCst) {
+            self.waiting.lock().unwrap().push(who);
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn start(self: &Arc<Self>) -> (watch::Sender<bool>, tokio::task::JoinHandle<()>) {
         let (drain, draining) = watch::channel(false);
         let mapping = Mapping {
@@ -182,7 +230,7 @@ impl World {
             failed_store: Arc::clone(self) as _,
             memory: MemoryBudget::new(64 << 20),
             clock: Arc::new(SystemClock::new()),
-            board: Board::default(),
+            board: self.board.clone(),
             seed: 1,
         };
         (drain, tokio::spawn(mapping.run(draining)))
@@ -253,6 +301,46 @@ async fn a_shard_that_is_lost_stops_at_once_and_starts_from_its_checkpoint_when_
     mapping.await.unwrap();
     assert_eq!(*world.given_up.lock().unwrap(), [ShardId::new(0)]);
     assert!(world.written.lock().unwrap().starts_with(&[2, 3]));
+    assert_eq!(*world.stops.lock().unwrap(), [vec![ShardId::new(0)], vec![]]);
+}
+
+#[tokio::test]
+async fn a_drain_with_nothing_to_deliver_frees_leases_too() {
+    let world = Arc::new(World::default());
+    let (drain, mapping) = world.start();
+    drain.send_replace(true);
+    mapping.await.unwrap();
+    assert_eq!(world.stops.lock().unwrap().last(), Some(&vec![]));
+}
+
+#[tokio::test]
+async fn a_delivery_under_way_stops_with_its_tenure_whatever_else_hangs() {
+    let world = Arc::new(World::default());
+    let (_drain, mapping) = world.start();
+    let tenure = Tenure::until(Duration::from_secs(3600));
+    world.give(false, &tenure);
+    world.takes(3).await;
+    world.is_stuck.store(true, Ordering::SeqCst);
+    world.changed.notify_one();
+    until(|| ["list", "module"].iter().all(|who| world.waiting.lock().unwrap().contains(who)))
+        .await;
+    assert!(!world.is_dropped.load(Ordering::SeqCst));
+    tenure.end();
+    until(|| world.is_dropped.load(Ordering::SeqCst)).await;
+    mapping.abort();
+}
+
+#[tokio::test]
+async fn a_shard_that_ends_is_not_taken_for_lost() {
+    let world = Arc::new(World::default());
+    let (drain, mapping) = world.start();
+    world.give(false, &Tenure::endless());
+    world.takes(3).await;
+    world.is_closed.store(true, Ordering::SeqCst);
+    until(|| world.board.is_ended(ShardId::new(0))).await;
+    assert!(world.has_ended.load(Ordering::SeqCst), "it was let finish");
+    drain.send_replace(true);
+    mapping.await.unwrap();
 }
 
 /// Whether nobody but the test and the mapping's own parts use the world any more.

@@ -188,6 +188,16 @@ impl Keeper {
                 info!(module = %name, shards = count, ?to, "position reset");
                 Ok(format!("{name} goes on from there with {count} shard{plural}"))
             }
+            // Shards of all streams have the same names: its positions would be believed for the other stream.
+            Order::Change(changed)
+                if self.ground.streams.leases.is_some() && changed.source != config.source =>
+            {
+                Err(format!(
+                    "nothing was changed: {name} has its positions of the stream {} in a lease table, which is of one \
+                     stream: to read {}, add a module of another name, or restart all workers with another table_name",
+                    config.source, changed.source
+                ))
+            }
             Order::Change(changed) => {
                 // First what can fail: the running one stays when it does.
                 let checked = self.ground.check(&changed);
