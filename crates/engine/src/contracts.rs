@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Administer, AdministerError, BillingCommitment, Checkpoint, ConsumerName, CreateStream, Cursor,
-    HashKey, Placed, ProducerPosition, Progress, ProgressError, PutEntry, PutError, Read,
+    Administer, AdministerError, Begun, BillingCommitment, Checkpoint, ConsumerName, CreateStream,
+    Cursor, HashKey, Placed, ProducerPosition, Progress, ProgressError, PutEntry, PutError, Read,
     ReadError, ReadLimits, ReadPage, SequenceNumber, Shard, ShardAddress, ShardId, ShardProgress,
     ShardUsage, StartingPosition, StreamChange, StreamDescription, StreamName, StreamOwner,
     StreamStatus, Timestamp, Write,
@@ -333,15 +333,14 @@ impl Progress for Engine {
         self.note(consumer, known.key(), key, value.into()).await
     }
 
-    async fn has_begun(
+    async fn begun(
         &self,
         consumer: &ConsumerName,
         stream: &StreamName,
-    ) -> Result<bool, ProgressError> {
-        let Some(stream) = self.store.stream(stream) else { return Ok(false) };
-        let Some(shard) = newest_shard(&stream) else { return Ok(false) };
-        let key = notes::begun_key(shard.incarnation, consumer);
-        Ok(read(&self.store.notes).contains_key(&key))
+    ) -> Result<Begun, ProgressError> {
+        let Some(stored) = self.store.stream(stream) else { return Ok(Begun::Never) };
+        let Some(shard) = newest_shard(&stored) else { return Ok(Begun::Never) };
+        Ok(notes::begun(&read(&self.store.notes), shard.incarnation, consumer, stream))
     }
 
     async fn begin(
@@ -353,7 +352,7 @@ impl Progress for Engine {
         let stored = self.store.stream(stream).ok_or_else(missing)?;
         let shard = newest_shard(&stored).ok_or_else(missing)?;
         let key = notes::begun_key(shard.incarnation, consumer);
-        self.note(consumer, shard, key, Bytes::from_static(b"1")).await
+        self.note(consumer, shard, key, stream.as_str().to_owned().into()).await
     }
 }
 

@@ -1,20 +1,23 @@
 //! Notes: small durable texts beside the records. They share the log's group commit and are carried
 //! from segment to segment by snapshots, so their number must stay bounded: by shards times
-//! consumers, by producers of the last year, and by findings of damage.
+//! consumers, by names of streams times consumers, by producers of the last year, and by findings of
+//! damage.
 //!
 //! ```text
 //! progress/{incarnation}/{shard}/{consumer}   JSON of a ShardProgress; updatable
-//! begun/{incarnation}/{consumer}              "1": the consumer's first shards have checkpoints
+//! begun/{incarnation}/{consumer}              the stream's name: the consumer's first shards have
+//!                                             checkpoints; gone with the stream when the consumer
+//!                                             has begun with a later one of the name
 //! producer/{name}                             the text of a sequence number; updatable; gone when
 //!                                             no stream can still hold a record of that age
 //! damage/{segment}/{from}-{to}                empty; gone with the segment
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use baikonur_stream::{ConsumerName, RetentionHours, SequenceNumber, Timestamp};
+use baikonur_stream::{Begun, ConsumerName, RetentionHours, SequenceNumber, StreamName, Timestamp};
 use bytes::Bytes;
 
 use crate::frame::ShardKey;
@@ -31,6 +34,29 @@ pub(crate) fn progress_key(key: ShardKey, consumer: &ConsumerName) -> String {
 /// The key of the note that a consumer has begun with a stream.
 pub(crate) fn begun_key(incarnation: u64, consumer: &ConsumerName) -> String {
     format!("begun/{incarnation}/{consumer}")
+}
+
+/// Incarnation and consumer of the key of such a note.
+fn begun_parts(key: &str) -> Option<(u64, &str)> {
+    let (incarnation, consumer) = key.strip_prefix("begun/")?.split_once('/')?;
+    Some((incarnation.parse().ok()?, consumer))
+}
+
+/// Whether a consumer has begun with a stream, of which this is the incarnation.
+pub(crate) fn begun(
+    notes: &Notes,
+    incarnation: u64,
+    consumer: &ConsumerName,
+    stream: &StreamName,
+) -> Begun {
+    if notes.contains_key(&begun_key(incarnation, consumer)) {
+        return Begun::ThisStream;
+    }
+    let earlier = notes.iter().any(|(key, name)| {
+        begun_parts(key).is_some_and(|(_, who)| who == consumer.as_str())
+            && name.as_ref() == stream.as_str().as_bytes()
+    });
+    if earlier { Begun::EarlierStream } else { Begun::Never }
 }
 
 /// The key of a producer's position.
@@ -76,6 +102,16 @@ pub(crate) fn retain(
     shard_exists: impl Fn(ShardKey) -> bool,
     segment_exists: impl Fn(u64) -> bool,
 ) {
+    // By consumer and stream's name.
+    let mut newest: HashMap<(String, Bytes), u64> = HashMap::new();
+    for (key, name) in notes.iter() {
+        if let Some((incarnation, consumer)) = begun_parts(key) {
+            let newest = newest.entry((consumer.to_owned(), name.clone())).or_default();
+            *newest = incarnation.max(*newest);
+        }
+    }
+    let newest: HashSet<(u64, String)> =
+        newest.into_iter().map(|((consumer, _), incarnation)| (incarnation, consumer)).collect();
     notes.retain(|key, value| {
         let mut parts = key.split('/');
         let kind = parts.next();
@@ -86,7 +122,13 @@ pub(crate) fn retain(
         match (kind, number(), number()) {
             (Some("progress"), Some(incarnation), Some(shard)) => u32::try_from(shard)
                 .is_ok_and(|shard| shard_exists(ShardKey { incarnation, shard })),
-            (Some("begun"), Some(incarnation), _) => stream_exists(incarnation),
+            (Some("begun"), Some(incarnation), _) => {
+                // The last of its name tells a later stream that it is no first one.
+                stream_exists(incarnation)
+                    || begun_parts(key).is_some_and(|(incarnation, consumer)| {
+                        newest.contains(&(incarnation, consumer.to_owned()))
+                    })
+            }
             (Some("damage"), Some(segment), _) => segment_exists(segment),
             _ => true,
         }
@@ -117,6 +159,29 @@ mod tests {
         retain(&mut notes, now, |stream| stream == 2, exists, |segment| segment == 6);
         let kept: Vec<_> = notes.into_keys().collect();
         assert_eq!(kept, [&keys[5], &keys[7], &keys[3], &keys[1]].map(String::clone));
+    }
+
+    #[test]
+    fn the_last_stream_of_a_name_is_remembered_for_each_consumer() {
+        let (one, two) = (ConsumerName::new("one"), ConsumerName::new("with/slash"));
+        let stream = |name: &str| StreamName::new(name).unwrap();
+        let note = |key: String, name: &'static str| (key, Bytes::from_static(name.as_bytes()));
+        let mut notes = Notes::from([
+            note(begun_key(9, &one), "s"),
+            note(begun_key(10, &one), "s"),
+            note(begun_key(8, &one), "t"),
+            note(begun_key(9, &two), "s"),
+        ]);
+        let now = Timestamp::from_seconds(1);
+        retain(&mut notes, now, |_| false, |_| false, |_| false);
+        assert!(!notes.contains_key(&begun_key(9, &one)), "followed by another");
+        assert_eq!(notes.len(), 3);
+        let begun =
+            |incarnation, consumer, name| begun(&notes, incarnation, consumer, &stream(name));
+        assert_eq!(begun(10, &one, "s"), Begun::ThisStream);
+        assert_eq!(begun(11, &one, "s"), Begun::EarlierStream);
+        assert_eq!(begun(11, &two, "s"), Begun::EarlierStream);
+        assert_eq!(begun(11, &two, "t"), Begun::Never);
     }
 
     #[test]

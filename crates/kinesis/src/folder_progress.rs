@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Clock, ConsumerName, Progress, ProgressError, Read, SequenceNumber, ShardAddress, ShardId,
-    ShardProgress, StreamName,
+    Begun, Clock, ConsumerName, Progress, ProgressError, Read, SequenceNumber, ShardAddress,
+    ShardId, ShardProgress, StreamName,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -233,15 +233,20 @@ impl Progress for FolderProgress {
         blocking(file, move |file| replace(file, &below, &bytes)).await
     }
 
-    async fn has_begun(
+    async fn begun(
         &self,
         consumer: &ConsumerName,
         stream: &StreamName,
-    ) -> Result<bool, ProgressError> {
+    ) -> Result<Begun, ProgressError> {
         let file = self.folder_of(consumer, stream)?.join(BEGUN_FILE);
-        let Some(begun) = blocking(file, read::<Beginnings>).await? else { return Ok(false) };
+        let Some(begun) = blocking(file, read::<Beginnings>).await? else {
+            return Ok(Begun::Never);
+        };
         let listed = self.starts_of(stream).await?;
-        Ok(!listed.iter().any(|(id, begins)| are_of_others(Some(*begins), begun.get(id).copied())))
+        let is_other = |(id, begins): (&ShardId, &SequenceNumber)| {
+            are_of_others(Some(*begins), begun.get(id).copied())
+        };
+        Ok(if listed.iter().any(is_other) { Begun::EarlierStream } else { Begun::ThisStream })
     }
 
     async fn begin(

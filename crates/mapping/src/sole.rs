@@ -4,15 +4,16 @@
 //! stored for each shard of its first list, and then a note that it has begun. Until the note is
 //! there nothing is delivered; from then on a shard without a checkpoint is a child of one that was
 //! read, whether or not that one is still listed, and is delivered from its first record on. A crash
-//! amid the first start is followed by another first start of what is missing.
+//! amid the first start is followed by another first start of what is missing. A stream that was
+//! deleted and made anew is no first start: all of it came later.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Checkpoint, ConsumerName, Lease, Leases, Progress, ProgressError, Read, Shard, ShardAddress,
-    ShardId, ShardProgress, StartingPosition, StreamName, Tenure,
+    Begun, Checkpoint, ConsumerName, Lease, Leases, Progress, ProgressError, Read, Shard,
+    ShardAddress, ShardId, ShardProgress, StartingPosition, StreamName, Tenure,
 };
 
 /// Owns everything.
@@ -94,8 +95,17 @@ impl Leases for SoleWorker {
             }
         }
         // A list without shards is one of a stream that is being made or deleted.
-        if !listed.is_empty() && !self.progress.has_begun(consumer, stream).await? {
-            self.begin(consumer, stream, listed, start, &mut checkpoints).await?;
+        if !listed.is_empty() {
+            let horizon = StartingPosition::TrimHorizon;
+            match self.progress.begun(consumer, stream).await? {
+                Begun::ThisStream => {}
+                Begun::EarlierStream => {
+                    self.begin(consumer, stream, listed, horizon, &mut checkpoints).await?;
+                }
+                Begun::Never => {
+                    self.begin(consumer, stream, listed, start, &mut checkpoints).await?;
+                }
+            }
         }
         let names: HashSet<ShardId> = listed.iter().map(|shard| shard.id).collect();
         let is_done = |id: &ShardId| {

@@ -35,7 +35,7 @@ pub use lease::{Lease, Leases, Tenure};
 pub use names::{
     ConsumerName, InvalidStreamName, ShardId, StreamName, StreamOwner, UnknownShardId,
 };
-pub use progress::{Checkpoint, Intent, Progress, ProgressError, ShardProgress};
+pub use progress::{Begun, Checkpoint, Intent, Progress, ProgressError, ShardProgress};
 pub use properties::{
     BillingCommitment, ENCRYPTION_PERIODS_MAX, EncryptionPeriod, ON_DEMAND_SHARDS_MIN,
     RecordDistribution, RegisteredConsumer, RegisteredConsumers, RetentionHours, ShardLevelMetric,

@@ -51,6 +51,17 @@ pub struct ShardProgress {
     pub intent: Option<Intent>,
 }
 
+/// Whether a consumer has [begun](Progress::begin) with a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// With none of this name.
+    Never,
+    /// With this one.
+    ThisStream,
+    /// With one of this name that was deleted: all of its successor came after the first start.
+    EarlierStream,
+}
+
 /// Progress could not be read or stored; the mapping tries again before it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProgressError {
@@ -83,16 +94,17 @@ pub trait Progress: Send + Sync + 'static {
         progress: &ShardProgress,
     ) -> Result<(), ProgressError>;
 
-    /// Whether the consumer has [begun](Self::begin) with the stream.
-    async fn has_begun(
+    /// Whether the consumer has [begun](Self::begin) with the stream, or with an earlier one of its
+    /// name.
+    async fn begun(
         &self,
         consumer: &ConsumerName,
         stream: &StreamName,
-    ) -> Result<bool, ProgressError>;
+    ) -> Result<Begun, ProgressError>;
 
     /// Notes that each shard of the consumer's first list of shards has its starting checkpoint.
     /// From then on a shard without a checkpoint is one that came later and is delivered from its
-    /// first record on. The note lives as long as the stream.
+    /// first record on. The note outlives the stream, until the consumer begins with its successor.
     async fn begin(
         &self,
         consumer: &ConsumerName,

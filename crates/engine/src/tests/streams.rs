@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{Durability, Engine, EngineSettings, OpenError};
 use baikonur_stream::{
-    Administer, AdministerError, Checkpoint, Clock, ConsumerName, CreateStream, Intent,
+    Administer, AdministerError, Begun, Checkpoint, Clock, ConsumerName, CreateStream, Intent,
     ProducerPosition, Progress, PutError, Read, ReadError, ReadLimits, RetentionHours,
     ShardProgress, StartingPosition, StreamChange, StreamProperties, Write,
 };
@@ -151,7 +151,7 @@ async fn progress_and_producer_positions_survive_and_die_with_their_stream() {
         intent: Some(Intent { first: number, last: number, keys: vec!["a/b.gz".into()] }),
     };
     engine.store(&consumer, &shard("s", 0), &progress).await.unwrap();
-    assert!(!engine.has_begun(&consumer, &stream("s")).await.unwrap());
+    assert_eq!(engine.begun(&consumer, &stream("s")).await, Ok(Begun::Never));
     engine.begin(&consumer, &stream("s")).await.unwrap();
     let remember = ProducerPosition { producer: "forward/s/0".into(), up_to: number };
     engine.put(&stream("s"), vec![entry(0, "y")], Some(remember)).await.unwrap();
@@ -162,15 +162,25 @@ async fn progress_and_producer_positions_survive_and_die_with_their_stream() {
     drop(engine);
     let engine = real(folder.path(), &clock);
     assert_eq!(engine.load(&consumer, &shard("s", 0)).await.unwrap(), progress);
-    assert!(engine.has_begun(&consumer, &stream("s")).await.unwrap());
+    assert_eq!(engine.begun(&consumer, &stream("s")).await, Ok(Begun::ThisStream));
     let other = ConsumerName::new("other");
-    assert!(!engine.has_begun(&other, &stream("s")).await.unwrap());
+    assert_eq!(engine.begun(&other, &stream("s")).await, Ok(Begun::Never));
     assert_eq!(engine.remembered("forward/s/0").await.unwrap(), Some(number));
     engine.delete_stream(&stream("s"), false).await.unwrap();
     create(&engine, "s", 1).await;
     let fresh = engine.load(&consumer, &shard("s", 0)).await.unwrap();
     assert_eq!(fresh, ShardProgress::default());
-    assert!(!engine.has_begun(&consumer, &stream("s")).await.unwrap());
+    assert_eq!(engine.begun(&consumer, &stream("s")).await, Ok(Begun::EarlierStream));
+    for n in 0..100 {
+        put(&engine, "s", 0, &format!("so that segments roll, {n}")).await.unwrap();
+    }
+    engine.close().await;
+    drop(engine);
+    let engine = real(folder.path(), &clock);
+    assert_eq!(engine.begun(&consumer, &stream("s")).await, Ok(Begun::EarlierStream));
+    assert_eq!(engine.begun(&other, &stream("s")).await, Ok(Begun::Never));
+    engine.begin(&consumer, &stream("s")).await.unwrap();
+    assert_eq!(engine.begun(&consumer, &stream("s")).await, Ok(Begun::ThisStream));
 }
 
 #[tokio::test]

@@ -72,17 +72,17 @@ async fn a_position_in_a_stream_that_was_made_anew_is_none() {
     let store = open(folder.path(), number(0)).unwrap();
     store.store(&consumer, &shard(), &progress()).await.unwrap();
     let stream = shard().stream;
-    assert_eq!(store.has_begun(&consumer, &stream).await, Ok(false));
+    assert_eq!(store.begun(&consumer, &stream).await, Ok(Begun::Never));
     store.begin(&consumer, &stream).await.unwrap();
     drop(store);
     let store = open(folder.path(), number(0)).unwrap();
-    assert_eq!(store.has_begun(&consumer, &stream).await, Ok(true));
-    assert_eq!(store.has_begun(&ConsumerName::new("two"), &stream).await, Ok(false));
+    assert_eq!(store.begun(&consumer, &stream).await, Ok(Begun::ThisStream));
+    assert_eq!(store.begun(&ConsumerName::new("two"), &stream).await, Ok(Begun::Never));
     drop(store);
     let store =
         open(folder.path(), SequenceNumber::new(1_800_000_000, 0, 0, 1_800_000_000)).unwrap();
     assert_eq!(store.load(&consumer, &shard()).await, Ok(ShardProgress::default()));
-    assert_eq!(store.has_begun(&consumer, &stream).await, Ok(false));
+    assert_eq!(store.begun(&consumer, &stream).await, Ok(Begun::EarlierStream));
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Checkpoint, Clock, ConsumerName, Lease, Leases, Progress, ProgressError, Shard, ShardAddress,
-    ShardId, ShardProgress, StartingPosition, StreamName,
+    Begun, Checkpoint, Clock, ConsumerName, Lease, Leases, Progress, ProgressError, Shard,
+    ShardAddress, ShardId, ShardProgress, StartingPosition, StreamName,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -326,8 +326,8 @@ impl Progress for SharedLeases {
     }
 
     /// The leases are the note: each shard's beginning is in its own.
-    async fn has_begun(&self, _: &ConsumerName, _: &StreamName) -> Result<bool, ProgressError> {
-        Ok(true)
+    async fn begun(&self, _: &ConsumerName, _: &StreamName) -> Result<Begun, ProgressError> {
+        Ok(Begun::ThisStream)
     }
 
     async fn begin(&self, _: &ConsumerName, _: &StreamName) -> Result<(), ProgressError> {

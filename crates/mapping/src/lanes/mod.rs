@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    ConsumerName, Cursor, Lane, Progress, ProgressError, Read, ReadError, ReadLimits, ReadPage,
-    Shard, ShardAddress, ShardProgress, StartingPosition, StreamName,
+    Begun, ConsumerName, Cursor, Lane, Progress, ProgressError, Read, ReadError, ReadLimits,
+    ReadPage, Shard, ShardAddress, ShardProgress, StartingPosition, StreamName,
 };
 use tokio::task::JoinSet;
 
@@ -130,8 +130,8 @@ impl Progress for Seat {
     }
 
     /// The mapping has, before its shards are delivered.
-    async fn has_begun(&self, _: &ConsumerName, _: &StreamName) -> Result<bool, ProgressError> {
-        Ok(true)
+    async fn begun(&self, _: &ConsumerName, _: &StreamName) -> Result<Begun, ProgressError> {
+        Ok(Begun::ThisStream)
     }
 
     async fn begin(&self, _: &ConsumerName, _: &StreamName) -> Result<(), ProgressError> {

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Batch, Close, Cursor, Deliver, Delivery, FailedBatch, HashKeyRange, KeepError, OpenError,
-    Outcome, PartitionKey, ReadError, ReadLimits, ReadPage, Record, SequenceNumber, ShardProgress,
-    StartingPosition, SystemClock, Timestamp,
+    Batch, Begun, Close, Cursor, Deliver, Delivery, FailedBatch, HashKeyRange, KeepError,
+    OpenError, Outcome, PartitionKey, ReadError, ReadLimits, ReadPage, Record, SequenceNumber,
+    ShardProgress, StartingPosition, SystemClock, Timestamp,
 };
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -152,7 +152,7 @@ impl Progress for World {
         Ok(())
     }
 
-    async fn has_begun(&self, _: &ConsumerName, _: &StreamName) -> Result<bool, ProgressError> {
+    async fn begun(&self, _: &ConsumerName, _: &StreamName) -> Result<Begun, ProgressError> {
         unreachable!("leases are the note")
     }
 

@@ -29,7 +29,7 @@ fn shard(id: u32, parents: &[u32], closed: bool) -> Shard {
 #[derive(Default)]
 struct World {
     stored: Mutex<HashMap<ShardId, ShardProgress>>,
-    begun: Mutex<bool>,
+    begun: Mutex<Option<Begun>>,
     /// Stores that still succeed before a crash.
     stores_left: Mutex<usize>,
 }
@@ -78,14 +78,14 @@ impl Progress for World {
         Ok(())
     }
 
-    async fn has_begun(&self, _: &ConsumerName, _: &StreamName) -> Result<bool, ProgressError> {
-        Ok(*self.begun.lock().unwrap())
+    async fn begun(&self, _: &ConsumerName, _: &StreamName) -> Result<Begun, ProgressError> {
+        Ok(self.begun.lock().unwrap().unwrap_or(Begun::Never))
     }
 
     async fn begin(&self, _: &ConsumerName, _: &StreamName) -> Result<(), ProgressError> {
         let mut left = self.stores_left.lock().unwrap();
         *left = left.checked_sub(1).ok_or(ProgressError::Unavailable("crash".into()))?;
-        *self.begun.lock().unwrap() = true;
+        *self.begun.lock().unwrap() = Some(Begun::ThisStream);
         Ok(())
     }
 }
@@ -149,6 +149,19 @@ async fn a_consumer_at_latest_begins_with_open_shards_alone() {
     assert_eq!(world.own(&listed, LATEST).await.unwrap(), [1, 2]);
     assert_eq!(world.checkpoint(0), Some(Checkpoint::ShardEnd));
     assert_eq!(world.checkpoint(1), Some(Checkpoint::At(number(1, 101))));
+}
+
+#[tokio::test]
+async fn a_stream_that_was_made_anew_is_read_from_its_beginning_at_latest_too() {
+    let world = World::with_stores(1);
+    *world.begun.lock().unwrap() = Some(Begun::EarlierStream);
+    // It was written to and split before it was listed.
+    let listed = [shard(0, &[], true), shard(1, &[0], false), shard(2, &[], false)];
+    for _ in 0..2 {
+        assert_eq!(world.own(&listed, LATEST).await.unwrap(), [0, 2]);
+    }
+    assert!(world.stored.lock().unwrap().is_empty(), "nothing is skipped");
+    assert_eq!(*world.begun.lock().unwrap(), Some(Begun::ThisStream));
 }
 
 #[tokio::test]

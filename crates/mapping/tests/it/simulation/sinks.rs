@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Batch, Cause, Clock, Close, ConsumerName, Deliver, Delivery, FailedBatch, FailedStore,
+    Batch, Begun, Cause, Clock, Close, ConsumerName, Deliver, Delivery, FailedBatch, FailedStore,
     KeepError, Lane, Module, OpenError, Outcome, Progress, ProgressError, Record, RejectedRecord,
     SequenceNumber, ShardAddress, ShardProgress, StreamName,
 };
@@ -52,13 +52,13 @@ impl Progress for World {
         }
     }
 
-    async fn has_begun(&self, _: &ConsumerName, _: &StreamName) -> Result<bool, ProgressError> {
+    async fn begun(&self, _: &ConsumerName, _: &StreamName) -> Result<Begun, ProgressError> {
         let fate = World::begin(self).await;
         let begun = self.lock().begun;
         if fate == Fate::Fails || !self.end(fate).await {
             return Err(ProgressError::Unavailable("no answer".to_owned()));
         }
-        Ok(begun)
+        Ok(if begun { Begun::ThisStream } else { Begun::Never })
     }
 
     async fn begin(&self, _: &ConsumerName, _: &StreamName) -> Result<(), ProgressError> {
