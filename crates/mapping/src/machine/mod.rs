@@ -438,7 +438,7 @@ impl ShardMachine {
     }
 
     fn deliver(&mut self, now: Now) -> Action {
-        if self.held.is_some() && self.expired(now) > 0 {
+        if self.held.is_some() && self.repeat_until.is_none() && self.expired(now) > 0 {
             // What expires is no part of the objects being filled: a repetition could not leave it out again.
             return Action::Keys;
         }

@@ -562,6 +562,26 @@ fn what_expires_is_no_part_of_the_objects_being_filled() {
 }
 
 #[test]
+fn what_expires_within_a_repetition_without_objects_does_not_end_it_early() {
+    let mut world = World::new(6);
+    world.settings.batch_size = 2;
+    world.settings.maximum_record_age = Some(Duration::from_secs(60));
+    world.rejects = |n| n == 2;
+    // 2 was rejected and the range announced for it; then a crash, and 3 and 4 became too old.
+    world.stored = ShardProgress {
+        checkpoint: Some(Checkpoint::After(number(0))),
+        intent: Some(Intent { first: number(1), last: number(4), keys: Vec::new() }),
+    };
+    for record in &mut world.stream[2..4] {
+        record.arrival = Timestamp::from_seconds(1_599_999_000);
+    }
+    world.run(|| false);
+    let after = |n| Some(Checkpoint::After(number(n)));
+    assert_eq!(world.checkpoints, [after(4), after(6)], "the range is settled as a whole");
+    assert_eq!(world.kept.keys().collect::<Vec<_>>(), [&(2, 3)], "and so is the failed store");
+}
+
+#[test]
 fn records_given_up_before_a_crash_are_given_up_again_by_the_repetition() {
     for crash_at in 1..12 {
         let mut world = World::new(4);
