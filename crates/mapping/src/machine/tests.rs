@@ -270,6 +270,44 @@ fn without_room_for_more_a_batch_is_handed_over_before_it_is_full() {
 }
 
 #[test]
+fn without_room_what_is_held_is_written_so_that_its_rejected_records_are_kept() {
+    let mut world = World::new(12);
+    world.hold = 100;
+    world.rejects = |n| n == 2 || n == 3;
+    world.now.room = 0;
+    let mut machine = world.machine();
+    let mut action = machine.begin();
+    while world.attempts.len() < 3 {
+        let event = world.answer(&machine, action);
+        action = machine.step(world.now, event);
+        let waits = matches!(action, Action::Keep(_));
+        assert!(!waits || machine.bytes() >= 2 * 256, "until they are kept they are counted");
+    }
+    assert_eq!(world.objects[&1], [1, 4]);
+    assert_eq!(world.kept.len(), 1);
+    assert_eq!(world.holding, [5, 6, 7, 8, 9, 10, 11, 12], "nothing to give back: no close");
+}
+
+#[test]
+fn the_room_that_a_delivered_batch_gives_back_is_no_lack_of_room() {
+    let mut world = World::new(8);
+    world.hold = 100;
+    world.rejects = |n| n == 2;
+    for record in &mut world.stream {
+        record.data = Bytes::from(vec![b'x'; 1000]);
+    }
+    let mut machine = world.machine();
+    let mut action = machine.begin();
+    while world.attempts.len() < 2 {
+        let event = world.answer(&machine, action);
+        // The driver counts before the step: the batch under delivery takes up all there is.
+        world.now.room = 4_004_usize.saturating_sub(machine.bytes());
+        action = machine.step(world.now, event);
+    }
+    assert!(world.objects.is_empty(), "{:?}", world.objects);
+}
+
+#[test]
 fn batches_are_cut_by_bytes_and_a_larger_record_goes_alone() {
     let mut world = World::new(6);
     world.stream[2].data = Bytes::from(vec![b'x'; 50]);
