@@ -4,11 +4,15 @@
 //! A file is replaced whole: written beside, synced, renamed, and the folder synced. With the
 //! position stands the number at which the shard began, so that a position in a stream that was
 //! deleted is none in its successor of the same name.
+//!
+//! A write that has begun cannot be called off: it goes on when whoever asked for it is gone. So the
+//! next one of the same file, and a read too, waits for its end.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,11 +23,14 @@ use baikonur_stream::{
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// Shards are listed again after this long: a mapping loads the progress of all of them at once.
 const LISTING_LIFE: Duration = Duration::from_secs(2);
 /// In the folder of a stream: the consumer has begun with it; where its shards began then.
 const BEGUN_FILE: &str = "begun.json";
+/// No two files are written beside under one name.
+static TEMPORARIES: AtomicU64 = AtomicU64::new(0);
 /// Held by the process that the folder belongs to.
 const LOCK_FILE: &str = "LOCK";
 
@@ -51,6 +58,8 @@ pub struct FolderProgress {
     read: Arc<dyn Read>,
     clock: Arc<dyn Clock>,
     starts: Mutex<HashMap<StreamName, Starts>>,
+    /// A lock for each file that is in use.
+    in_use: Mutex<HashMap<PathBuf, Arc<AsyncMutex<()>>>>,
     /// Locked as long as it is open.
     _lock: File,
 }
@@ -92,8 +101,8 @@ impl FolderProgress {
             fs::TryLockError::WouldBlock => FolderError::InUse(path()),
             fs::TryLockError::Error(error) => io_error(error),
         })?;
-        let starts = Mutex::default();
-        Ok(Self { folder: path(), read, clock, starts, _lock: lock })
+        let (starts, in_use) = (Mutex::default(), Mutex::default());
+        Ok(Self { folder: path(), read, clock, starts, in_use, _lock: lock })
     }
 
     /// Below the folder: a folder for the consumer, in it one for the stream, in it a file for the
@@ -149,16 +158,32 @@ impl FolderProgress {
     }
 }
 
-/// Runs `work` where it may block.
-async fn blocking<T: Send + 'static>(
-    file: PathBuf,
-    work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
-) -> Result<T, ProgressError> {
-    let done = tokio::task::spawn_blocking(move || {
-        work(&file)
-            .map_err(|error| ProgressError::Unavailable(format!("{}: {error}", file.display())))
-    });
-    done.await.unwrap_or_else(|error| Err(ProgressError::Unavailable(error.to_string())))
+impl FolderProgress {
+    /// Waits until nobody else has the file under work.
+    async fn turn(&self, file: &Path) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+            in_use.retain(|_, lock| Arc::strong_count(lock) > 1);
+            Arc::clone(in_use.entry(file.to_owned()).or_default())
+        };
+        lock.lock_owned().await
+    }
+
+    /// Runs `work` on a file where it may block, after what is under way there.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        file: PathBuf,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, ProgressError> {
+        let turn = self.turn(&file).await;
+        let done = tokio::task::spawn_blocking(move || {
+            // To the end of the work, whoever still waits for it.
+            let _turn = turn;
+            work(&file)
+                .map_err(|error| ProgressError::Unavailable(format!("{}: {error}", file.display())))
+        });
+        done.await.unwrap_or_else(|error| Err(ProgressError::Unavailable(error.to_string())))
+    }
 }
 
 /// What is stored in a file; none if there is no such file.
@@ -186,15 +211,15 @@ fn replace(file: &Path, below: &Path, bytes: &[u8]) -> io::Result<()> {
             File::open(made)?.sync_all()?;
         }
     }
-    let temporary = file.with_extension("json.new");
+    let number = TEMPORARIES.fetch_add(1, Ordering::Relaxed);
+    let temporary = file.with_extension(format!("json.new-{number}"));
     let mut new = File::create(&temporary)?;
     let written = new.write_all(bytes).and_then(|()| new.sync_all());
-    if let Err(error) = written {
+    if let Err(error) = written.and_then(|()| fs::rename(&temporary, file)) {
         // On a full disk a part of it would take the space that is needed.
         drop(fs::remove_file(&temporary));
         return Err(error);
     }
-    fs::rename(&temporary, file)?;
     File::open(folder)?.sync_all()
 }
 
@@ -206,7 +231,7 @@ impl Progress for FolderProgress {
         shard: &ShardAddress,
     ) -> Result<ShardProgress, ProgressError> {
         let file = self.file(consumer, shard)?;
-        let Some(stored) = blocking(file, read::<Stored>).await? else {
+        let Some(stored) = self.blocking(file, read::<Stored>).await? else {
             return Ok(ShardProgress::default());
         };
         let begins = self.start(shard).await?;
@@ -230,7 +255,7 @@ impl Progress for FolderProgress {
         let bytes = serde_json::to_vec(&stored)
             .map_err(|error| ProgressError::Unavailable(error.to_string()))?;
         let below = self.folder.clone();
-        blocking(file, move |file| replace(file, &below, &bytes)).await
+        self.blocking(file, move |file| replace(file, &below, &bytes)).await
     }
 
     async fn begun(
@@ -239,7 +264,7 @@ impl Progress for FolderProgress {
         stream: &StreamName,
     ) -> Result<Begun, ProgressError> {
         let file = self.folder_of(consumer, stream)?.join(BEGUN_FILE);
-        let Some(begun) = blocking(file, read::<Beginnings>).await? else {
+        let Some(begun) = self.blocking(file, read::<Beginnings>).await? else {
             return Ok(Begun::Never);
         };
         let listed = self.starts_of(stream).await?;
@@ -259,7 +284,7 @@ impl Progress for FolderProgress {
         let bytes = serde_json::to_vec(&*listed)
             .map_err(|error| ProgressError::Unavailable(error.to_string()))?;
         let below = self.folder.clone();
-        blocking(file, move |file| replace(file, &below, &bytes)).await
+        self.blocking(file, move |file| replace(file, &below, &bytes)).await
     }
 }
 

@@ -6,6 +6,9 @@
 //! read, whether or not that one is still listed, and is delivered from its first record on. A crash
 //! amid the first start is followed by another first start of what is missing. A stream that was
 //! deleted and made anew is no first start: all of it came later.
+//!
+//! A shard whose progress cannot be loaded stops no other, but for a first start at LATEST, which is
+//! decided for all shards at once. It stays this worker's own, and starts when it can be loaded.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use baikonur_stream::{
     Begun, Checkpoint, ConsumerName, Lease, Leases, Progress, ProgressError, Read, Shard,
     ShardAddress, ShardId, ShardProgress, StartingPosition, StreamName, Tenure,
 };
+use tracing::warn;
 
 /// Owns everything.
 pub(crate) struct SoleWorker {
@@ -88,11 +92,22 @@ impl Leases for SoleWorker {
         start: StartingPosition,
     ) -> Result<Vec<Lease>, ProgressError> {
         let mut checkpoints = Checkpoints::new();
+        let mut unknown: HashMap<ShardId, ProgressError> = HashMap::new();
         for shard in listed {
             let address = ShardAddress { stream: stream.clone(), shard: shard.id };
-            if let Some(checkpoint) = self.progress.load(consumer, &address).await?.checkpoint {
-                checkpoints.insert(shard.id, checkpoint);
+            match self.progress.load(consumer, &address).await {
+                Ok(progress) => {
+                    checkpoints.extend(progress.checkpoint.map(|place| (shard.id, place)));
+                }
+                Err(error) => {
+                    warn!(module = %consumer, shard = %address, %error, "the progress of the shard cannot be loaded, trying again");
+                    unknown.insert(shard.id, error);
+                }
             }
+        }
+        let failed = unknown.values().next().cloned();
+        if let Some(error) = failed.clone().filter(|_| unknown.len() == listed.len()) {
+            return Err(error);
         }
         // A list without shards is one of a stream that is being made or deleted.
         if !listed.is_empty() {
@@ -103,6 +118,9 @@ impl Leases for SoleWorker {
                     self.begin(consumer, stream, listed, horizon, &mut checkpoints).await?;
                 }
                 Begun::Never => {
+                    if let Some(error) = failed.filter(|_| start == StartingPosition::Latest) {
+                        return Err(error);
+                    }
                     self.begin(consumer, stream, listed, start, &mut checkpoints).await?;
                 }
             }
@@ -112,8 +130,11 @@ impl Leases for SoleWorker {
             !names.contains(id) || checkpoints.get(id) == Some(&Checkpoint::ShardEnd)
         };
         let ready = listed.iter().filter(|shard| {
+            // One that has a place was started, so its parents were done by then.
+            let started = checkpoints.contains_key(&shard.id);
+            let may_go = |id: &ShardId| is_done(id) || started && unknown.contains_key(id);
             let parents = [shard.parent, shard.adjacent_parent];
-            !is_done(&shard.id) && parents.iter().flatten().all(is_done)
+            !is_done(&shard.id) && parents.iter().flatten().all(may_go)
         });
         let start = match start {
             StartingPosition::Latest => StartingPosition::TrimHorizon,

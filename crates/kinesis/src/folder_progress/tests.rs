@@ -85,6 +85,36 @@ async fn a_position_in_a_stream_that_was_made_anew_is_none() {
     assert_eq!(store.begun(&consumer, &stream).await, Ok(Begun::EarlierStream));
 }
 
+#[test]
+fn a_write_that_nobody_waits_for_any_more_is_never_renamed_over_a_later_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let consumer = ConsumerName::new("one");
+    let at = |counter| ShardProgress {
+        checkpoint: Some(Checkpoint::After(number(counter))),
+        intent: None,
+    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let writing = runtime();
+    writing.block_on(async {
+        let store = open(folder.path(), number(0)).unwrap();
+        for counter in 1..100 {
+            let (shard, progress) = (shard(), at(counter));
+            tokio::select! {
+                biased;
+                _ = store.store(&consumer, &shard, &progress) => {}
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        store.store(&consumer, &shard(), &at(100)).await.unwrap();
+    });
+    // Returns when what was begun is over.
+    drop(writing);
+    runtime().block_on(async {
+        let store = open(folder.path(), number(0)).unwrap();
+        assert_eq!(store.load(&consumer, &shard()).await, Ok(at(100)));
+    });
+}
+
 #[tokio::test]
 async fn a_second_process_is_refused_and_a_broken_file_named() {
     let folder = tempfile::tempdir().unwrap();

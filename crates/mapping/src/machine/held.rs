@@ -51,26 +51,34 @@ impl Held {
         self.first_arrival
     }
 
-    /// Bytes of the failed records that wait for the close.
-    pub(super) fn failed_bytes(&self) -> usize {
-        self.failed_bytes
-    }
-
     /// Counts records up to `last` in.
     pub(super) fn take(&mut self, last: SequenceNumber, failed: Vec<FailedRecord>) {
         self.last = last;
-        let bytes = |record: &FailedRecord| {
-            record.data.len()
-                + record.partition_key.len()
-                + record.detail.len()
-                + FAILED_RECORD_BYTES
-        };
-        self.failed_bytes += failed.iter().map(bytes).sum::<usize>();
+        self.failed_bytes += size(&failed);
         self.failed.extend(failed);
     }
 }
 
+/// What failed records take in memory.
+fn size(failed: &[FailedRecord]) -> usize {
+    let texts = |record: &FailedRecord| {
+        record.data.len() + record.partition_key.len() + record.detail.len()
+    };
+    failed.iter().map(|record| texts(record) + FAILED_RECORD_BYTES).sum()
+}
+
 impl ShardMachine {
+    /// Bytes of the failed records that are not kept yet: they wait for a close, or for the failed
+    /// store.
+    pub(super) fn failed_bytes(&self) -> usize {
+        let waiting = self.held.as_ref().map_or(0, |held| held.failed_bytes);
+        let keep = |todo: &Todo| match todo {
+            Todo::Keep(batch) => size(&batch.records),
+            Todo::Store(_) | Todo::Close => 0,
+        };
+        waiting + self.todo.iter().map(keep).sum::<usize>()
+    }
+
     /// The module holds `batch`.
     pub(super) fn hold(&mut self, now: Now, batch: &Batch, close: Close) {
         let arrival = batch.records[0].arrival;
@@ -93,6 +101,8 @@ impl ShardMachine {
         }
         held.close_now
             || held.failed_bytes > FAILED_BYTES_MAX
+            // They are what can be given back: else they would grow beyond the budget.
+            || now.room == 0 && held.failed_bytes > 0
             || held.deadline.is_some_and(|deadline| now.monotonic >= deadline)
             || read_out
     }
@@ -101,6 +111,7 @@ impl ShardMachine {
     pub(super) fn announce(&mut self, keys: Vec<String>) {
         let Some(held) = &mut self.held else { return };
         let failed = std::mem::take(&mut held.failed);
+        held.failed_bytes = 0;
         let intent = Intent { first: held.first, last: held.last, keys };
         if self.repeat_until.is_none() {
             self.push_store(Some(intent));

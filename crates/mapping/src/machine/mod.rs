@@ -147,7 +147,7 @@ impl ShardMachine {
     /// Bytes of payloads and keys that are held for the shard, beside what the module holds.
     pub(crate) fn bytes(&self) -> usize {
         let pieces = self.pieces.iter().map(|piece| piece.bytes).sum::<usize>();
-        self.buffer_bytes + pieces + self.held.as_ref().map_or(0, Held::failed_bytes)
+        self.buffer_bytes + pieces + self.failed_bytes()
     }
 
     /// The position as it is stored.
@@ -161,7 +161,8 @@ impl ShardMachine {
     }
 
     /// Takes the answer to the last action and says what to do next.
-    pub(crate) fn step(&mut self, now: Now, event: Event) -> Action {
+    pub(crate) fn step(&mut self, mut now: Now, event: Event) -> Action {
+        let before = self.bytes();
         match event {
             Event::Loaded(Ok(progress)) => return self.loaded(now, progress),
             Event::Loaded(Err(ProgressError::LeaseLost(_))) => {
@@ -199,6 +200,8 @@ impl ShardMachine {
             }
             Event::Stored(Err(error)) => _ = self.pause(now, error.to_string()),
         }
+        // What this has freed is room again; the driver counts it only after the step.
+        now.room = now.room.saturating_add(before.saturating_sub(self.bytes()));
         self.next(now)
     }
 
@@ -438,7 +441,7 @@ impl ShardMachine {
     }
 
     fn deliver(&mut self, now: Now) -> Action {
-        if self.held.is_some() && self.expired(now) > 0 {
+        if self.held.is_some() && self.repeat_until.is_none() && self.expired(now) > 0 {
             // What expires is no part of the objects being filled: a repetition could not leave it out again.
             return Action::Keys;
         }

@@ -30,6 +30,8 @@ fn shard(id: u32, parents: &[u32], closed: bool) -> Shard {
 struct World {
     stored: Mutex<HashMap<ShardId, ShardProgress>>,
     begun: Mutex<Option<Begun>>,
+    /// Shards whose progress cannot be loaded.
+    broken: Mutex<HashSet<u32>>,
     /// Stores that still succeed before a crash.
     stores_left: Mutex<usize>,
 }
@@ -63,6 +65,9 @@ impl Progress for World {
         _: &ConsumerName,
         shard: &ShardAddress,
     ) -> Result<ShardProgress, ProgressError> {
+        if self.broken.lock().unwrap().contains(&shard.shard.index()) {
+            return Err(ProgressError::Unavailable("broken".into()));
+        }
         Ok(self.stored.lock().unwrap().get(&shard.shard).cloned().unwrap_or_default())
     }
 
@@ -162,6 +167,32 @@ async fn a_stream_that_was_made_anew_is_read_from_its_beginning_at_latest_too() 
     }
     assert!(world.stored.lock().unwrap().is_empty(), "nothing is skipped");
     assert_eq!(*world.begun.lock().unwrap(), Some(Begun::ThisStream));
+}
+
+#[tokio::test]
+async fn a_shard_that_cannot_be_loaded_keeps_back_its_children_alone() {
+    let world = World::with_stores(100);
+    *world.begun.lock().unwrap() = Some(Begun::ThisStream);
+    let listed =
+        [shard(0, &[], true), shard(1, &[], false), shard(2, &[0], false), shard(3, &[0], false)];
+    world.set(0, Checkpoint::ShardEnd);
+    world.set(3, Checkpoint::At(number(3, 7)));
+    assert_eq!(world.own(&listed, LATEST).await.unwrap(), [1, 2, 3]);
+    world.broken.lock().unwrap().insert(0);
+    // It is still its own: a delivery under way goes on, as does that of a child that was started.
+    assert_eq!(world.own(&listed, LATEST).await.unwrap(), [0, 1, 3]);
+    world.broken.lock().unwrap().extend([1, 2, 3]);
+    assert!(world.own(&listed, LATEST).await.is_err(), "nothing is known");
+}
+
+#[tokio::test]
+async fn a_first_start_at_latest_is_not_decided_without_all_shards() {
+    let world = World::with_stores(100);
+    world.broken.lock().unwrap().insert(1);
+    let listed = [shard(0, &[], false), shard(1, &[], false)];
+    assert!(world.own(&listed, LATEST).await.is_err());
+    assert_eq!(world.checkpoint(0), None);
+    assert_eq!(world.own(&listed, StartingPosition::TrimHorizon).await.unwrap(), [0, 1]);
 }
 
 #[tokio::test]
