@@ -12,7 +12,6 @@ import pytest
 from baikonur_server import Baikonur, Folder, failed_records
 from numbered_records import Writers, check_order_per_key, identifier_of, key_of, line, only_once
 from parts.kinesis_emulators import Kinesalite, KinesisMock, Moto
-from parts.process import PartMissing
 from parts.waiting import eventually
 from resharding import merge, metric, open_shards, shards_of, split
 from starting import available
@@ -107,13 +106,7 @@ def test_records_are_forwarded_from_stream_to_stream_elsewhere(tmp_path):
 
 
 def emulator(kind, folder):
-    """A part that is optional skips its test; the one that always is installed does not."""
-    if kind is Moto:
-        return available(lambda: kind(folder).start())
-    try:
-        return kind(folder).start()
-    except PartMissing as missing:
-        pytest.skip(str(missing))
+    return available(lambda: kind(folder).start())
 
 
 def put_numbered(client, stream, first, count):

@@ -17,8 +17,8 @@ VERSITYGW_VERSION=v1.8.0
 OTEL_BUILDER_VERSION=v0.165.0
 FERROKINESIS_VERSION=0.7.0
 
-NEEDED=(python s3 opensearch fluent otel javascript java kcl rust)
-OPTIONAL=(versitygw kinesalite kinesis-mock ferrokinesis)
+NEEDED=(python s3 opensearch fluent otel javascript java kcl rust kinesalite kinesis-mock)
+OPTIONAL=(versitygw ferrokinesis)
 
 declare -A ABOUT=(
     [python]="boto3, the AWS CLI, aws_kinesis_agg, moto and pytest in a virtual environment"
@@ -31,8 +31,8 @@ declare -A ABOUT=(
     [kcl]="an application on the Kinesis Client Library 3 (Java)"
     [rust]="a client with the AWS SDK for Rust"
     [versitygw]="Versity S3 gateway, a second S3 server (optional)"
-    [kinesalite]="kinesalite, for bench/run.py and tests (Node.js, optional)"
-    [kinesis-mock]="kinesis-mock as npm's kinesis-local, for bench/run.py and tests (Node.js, optional)"
+    [kinesalite]="kinesalite, an emulator of Kinesis (Node.js)"
+    [kinesis-mock]="kinesis-mock, an emulator of Kinesis, as npm's kinesis-local (Node.js)"
     [ferrokinesis]="ferrokinesis, for bench/run.py (Rust, built here, some minutes; optional)"
 )
 
