@@ -4,7 +4,7 @@
 //! stops at once, held records and all, when it is lost.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use baikonur_stream::{
@@ -95,7 +95,9 @@ impl Mapping {
     /// delivered again.
     pub async fn run(self, drain: watch::Receiver<bool>) {
         let (read, progress) = (Arc::clone(&self.read), Arc::clone(&self.progress));
-        let leases = self.leases.unwrap_or_else(|| Arc::new(SoleWorker { read, progress }));
+        let leases = self
+            .leases
+            .unwrap_or_else(|| Arc::new(SoleWorker { read, progress, given: Mutex::default() }));
         let mut shards = Shards {
             surroundings: Surroundings {
                 consumer: self.consumer,

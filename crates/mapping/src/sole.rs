@@ -11,12 +11,12 @@
 //! decided for all shards at once. It stays this worker's own, and starts when it can be loaded.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use baikonur_stream::{
-    Begun, Checkpoint, ConsumerName, Lease, Leases, Progress, ProgressError, Read, Shard,
-    ShardAddress, ShardId, ShardProgress, StartingPosition, StreamName, Tenure,
+    Begun, Checkpoint, ConsumerName, Lease, Leases, Progress, ProgressError, Read, SequenceNumber,
+    Shard, ShardAddress, ShardId, ShardProgress, StartingPosition, StreamName, Tenure,
 };
 use tracing::warn;
 
@@ -24,6 +24,8 @@ use tracing::warn;
 pub(crate) struct SoleWorker {
     pub(crate) read: Arc<dyn Read>,
     pub(crate) progress: Arc<dyn Progress>,
+    /// What was given last, by id and first number: it goes on when progress cannot be loaded.
+    pub(crate) given: Mutex<HashSet<(ShardId, SequenceNumber)>>,
 }
 
 type Checkpoints = HashMap<ShardId, Checkpoint>;
@@ -129,13 +131,18 @@ impl Leases for SoleWorker {
         let is_done = |id: &ShardId| {
             !names.contains(id) || checkpoints.get(id) == Some(&Checkpoint::ShardEnd)
         };
-        let ready = listed.iter().filter(|shard| {
-            // One that has a place was started, so its parents were done by then.
-            let started = checkpoints.contains_key(&shard.id);
-            let may_go = |id: &ShardId| is_done(id) || started && unknown.contains_key(id);
-            let parents = [shard.parent, shard.adjacent_parent];
-            !is_done(&shard.id) && parents.iter().flatten().all(may_go)
-        });
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready: Vec<&Shard> = listed
+            .iter()
+            .filter(|shard| {
+                // Parents of one that was given were done by then.
+                let goes_on = given.contains(&(shard.id, shard.starting_sequence_number));
+                let may_go = |id: &ShardId| is_done(id) || goes_on && unknown.contains_key(id);
+                let parents = [shard.parent, shard.adjacent_parent];
+                !is_done(&shard.id) && parents.iter().flatten().all(may_go)
+            })
+            .collect();
+        *given = ready.iter().map(|shard| (shard.id, shard.starting_sequence_number)).collect();
         let start = match start {
             StartingPosition::Latest => StartingPosition::TrimHorizon,
             // Also of children: what is older than a moment is wanted in no shard.
@@ -147,7 +154,7 @@ impl Leases for SoleWorker {
             leaving: false,
             tenure: Tenure::endless(),
         };
-        Ok(ready.map(lease).collect())
+        Ok(ready.into_iter().map(lease).collect())
     }
 
     async fn changed(&self) {
