@@ -157,7 +157,7 @@ def test_latest_is_kept_over_a_kill_before_the_first_record(tmp_path, consumptio
         archive = Folder(tmp_path / "archive")
         with worker_on(tmp_path, server.endpoint, consumption=consumption, starting_position="LATEST") as worker:
             positions = worker.data / "progress"
-            eventually(lambda: len(list(positions.rglob("*.json"))) == 2, "both shards have a position", 30)
+            eventually(lambda: len(list(positions.rglob("shardId-*.json"))) == 2, "both shards have a position", 30)
             worker.kill()
             put = put_numbered(client, "router", 100, 100)
             worker.start()
