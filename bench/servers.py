@@ -1,6 +1,6 @@
 """The servers that are measured, as processes: baikonur, and the peers that speak the same API.
 
-Peers are optional parts (`tests/parts/install.sh kinesalite kinesis-mock ferrokinesis`), each started as its own
+Peers are parts (`tests/parts/install.sh kinesalite kinesis-mock ferrokinesis`, the last is optional), each started as its own
 documentation says, with creation delays and shard limits out of the way and its log turned down.
 """
 
