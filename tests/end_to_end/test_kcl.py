@@ -10,8 +10,8 @@ import pytest
 from aws_kinesis_agg.aggregator import RecordAggregator
 
 from baikonur_server import Baikonur
-from parts.dynamodb_server import DynamoDbServer
 from parts.kinesis_clients import Told, java
+from parts.moto_server import MotoServer
 from parts.relay import Relay
 from parts.waiting import eventually
 from starting import available, started
@@ -60,7 +60,7 @@ def run(tmp_path_factory):
     """Way → what the application told; and the stream's shards."""
     folder = tmp_path_factory.mktemp("kcl")
     with contextlib.ExitStack() as stack:
-        aws = stack.enter_context(started(DynamoDbServer, tmp_path_factory))
+        aws = stack.enter_context(started(MotoServer, tmp_path_factory))
         server = stack.enter_context(Baikonur(folder, {}))
         relay = stack.enter_context(Relay(server.port))
         client = server.client()

@@ -16,8 +16,8 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 
 from baikonur_server import CREDENTIALS, REGION, Baikonur, Folder, failed_records
 from numbered_records import Writers, check_order_per_key, identifier_of, line, only_once
-from parts.dynamodb_server import DynamoDbServer
 from parts.kinesis_clients import Told, java
+from parts.moto_server import MotoServer
 from parts.waiting import eventually
 from resharding import merge, open_shards, shards_of, split
 from starting import available, started
@@ -28,7 +28,7 @@ KILLS = 5
 
 @pytest.fixture
 def dynamo(tmp_path_factory):
-    with started(DynamoDbServer, tmp_path_factory) as server:
+    with started(MotoServer, tmp_path_factory) as server:
         yield server
 
 

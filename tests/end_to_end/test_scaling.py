@@ -12,7 +12,8 @@ import boto3
 import pytest
 
 from baikonur_server import CREDENTIALS, Baikonur, binary
-from parts.monitoring_server import CloudWatchGateway, MonitoringServer
+from parts.cloud_watch_gateway import CloudWatchGateway
+from parts.moto_server import MotoServer
 from parts.process import REPO
 from parts.tunnel import Tunnel
 from parts.waiting import eventually
@@ -27,7 +28,7 @@ OLD_STREAM = REPO / "crates" / "engine" / "tests" / "fixtures" / "format-1"
 
 @pytest.fixture(scope="module")
 def monitoring(tmp_path_factory):
-    with started(MonitoringServer, tmp_path_factory) as server, CloudWatchGateway(server) as gateway:
+    with started(MotoServer, tmp_path_factory) as server, CloudWatchGateway(server) as gateway:
         yield server, gateway
 
 

@@ -6,6 +6,7 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
+from .moto_server import MotoServer
 from .process import Server, free_port, part
 
 LOOPBACK = Path(__file__).parent / "loopback.cjs"
@@ -47,8 +48,7 @@ class Moto(KinesisEmulator):
     name = "moto"
     closes_shards = False
 
-    def command(self):
-        return [part("venv", "bin", "moto_server"), "-H", "127.0.0.1", "-p", self.port], {}
+    command = MotoServer.command
 
 
 class Kinesalite(KinesisEmulator):

@@ -1,4 +1,4 @@
-"""moto's server: services of Amazon in memory, among them SQS and SNS."""
+"""moto's server: services of Amazon in memory, among them DynamoDB, SQS, SNS and CloudWatch."""
 
 import boto3
 import urllib3

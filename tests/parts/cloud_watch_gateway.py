@@ -1,4 +1,4 @@
-"""moto's server as CloudWatch and SNS, with what the newest clients speak to CloudWatch put in front of it.
+"""What the newest clients speak to CloudWatch, put in front of moto's.
 
 moto does not read Smithy's RPC v2 in CBOR, which the AWS SDK for Rust speaks there. A gateway takes it apart with
 botocore's own parser, asks moto by boto3, and answers with botocore's own serializer.
@@ -7,26 +7,12 @@ botocore's own parser, asks moto by boto3, and answers with botocore's own seria
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import boto3
 import botocore.session
 from botocore import parsers, xform_name
 from botocore.serialize import RpcV2CBORSerializer
 
-from .dynamodb_server import DynamoDbServer
-
-REGION = "us-east-1"
 CBOR = "application/cbor"
 _MODEL = botocore.session.get_session().get_service_model("cloudwatch")
-
-
-class MonitoringServer(DynamoDbServer):
-    name = "monitoring"
-
-    def client(self, service):
-        return boto3.client(
-            service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
 
 
 class CloudWatchGateway:
