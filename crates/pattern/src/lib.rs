@@ -1,4 +1,4 @@
-//! The filter languages of AWS, compiled once. Pure.
+//! The event filter patterns of AWS, compiled once. Pure.
 //!
 //! [`Pattern`] is an event filter pattern as EventBridge and AWS Lambda know it; [`FilterCriteria`] is what an event
 //! source mapping of a Kinesis stream makes of some of them. A pattern is compiled once and then held against bytes: one

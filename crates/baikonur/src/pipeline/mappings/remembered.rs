@@ -83,10 +83,17 @@ impl Remembered {
         let mut text = serde_json::to_vec_pretty(said)?;
         text.push(b'\n');
         let written = self.path.with_extension("json.new");
-        let mut file = tokio::fs::File::create(&written).await?;
-        file.write_all(&text).await?;
-        file.sync_all().await?;
-        tokio::fs::rename(&written, &self.path).await?;
+        let replaced = async {
+            let mut file = tokio::fs::File::create(&written).await?;
+            file.write_all(&text).await?;
+            file.sync_all().await?;
+            tokio::fs::rename(&written, &self.path).await
+        };
+        if let Err(error) = replaced.await {
+            // On a full disk it would stand in the way; what cannot be removed is replaced by the next write.
+            let _ = tokio::fs::remove_file(&written).await;
+            return Err(error);
+        }
         let directory = self.path.parent().unwrap_or(Path::new("."));
         tokio::fs::File::open(directory).await?.sync_all().await
     }
