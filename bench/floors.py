@@ -9,8 +9,10 @@ in the floor that the target speaks of.
 
 import os
 import subprocess
+import tempfile
+from pathlib import Path
 
-from servers import Baikonur, load
+from servers import REPO, Baikonur, load
 from sweeps import put_figures
 
 MIB = 1024 * 1024
@@ -21,7 +23,9 @@ BATCHES = {
     "16 records of 64 KiB, 4 connections": (4, 16, MIB // 16),
 }
 ROUNDS = 3
-DD_MIB = 256
+# What dd and each kind of batch write in a round, as much as the other: who writes little gets the same warm pages of
+# memory again and again, and on a virtual machine pages that the host has to find first are several times as slow.
+ROUND_MB = 1000
 # Shapes whose processor time is taken: records of a call, bytes of a record.
 SHAPES = {"100 × 480 B": (100, 480), "500 × 1 KiB": (500, 1024), "4 × 1 MiB": (4, MIB - 64)}
 DISK_TARGET, CPU_TARGET = 0.5, 2.0
@@ -39,25 +43,27 @@ def dd_mb_per_second(source, folder):
 
 
 def run_disk(bench):
-    folder = bench.folders.new()
-    # Random bytes: some virtual disks have a short cut for zeros. They are in the page cache, so reading is free.
-    source = folder / "random"
-    with source.open("wb") as file:
-        for _ in range(DD_MIB // (2 if bench.quick else 1)):
-            file.write(os.urandom(MIB))
-    os.sync()
+    megabytes = ROUND_MB // (2 if bench.quick else 1)
     disk, ours = [], {batch: [] for batch in BATCHES}
     rounds = 2 if bench.quick else ROUNDS
-    for turn in range(rounds):
-        bench.report.progress(f"disk, round {turn + 1} of {rounds}")
-        disk.append(dd_mb_per_second(source, folder))
-        for batch, (connections, records, record_bytes) in BATCHES.items():
-            with Baikonur(bench.folders.new()) as server:
-                options = {"connections": connections, "records": records, "record_bytes": record_bytes}
-                server.load("put", **options, seconds=0.3, megabytes=50)
-                figures = server.load("put", **options, seconds=bench.seconds / 2, megabytes=1000)
-            ours[batch].append(figures["records_per_second"] * record_bytes / 1e6)
-    bench.folders.remove()
+    with tempfile.TemporaryDirectory(dir=REPO / "target") as source_folder:
+        # Random bytes: some virtual disks have a short cut for zeros. They are in the page cache, so reading is free.
+        source = Path(source_folder) / "random"
+        with source.open("wb") as file:
+            for _ in range(megabytes * 1_000_000 // MIB):
+                file.write(os.urandom(MIB))
+        os.sync()
+        for turn in range(rounds):
+            bench.report.progress(f"disk, round {turn + 1} of {rounds}")
+            disk.append(dd_mb_per_second(source, Path(source_folder)))
+            for batch, (connections, records, record_bytes) in BATCHES.items():
+                with Baikonur(bench.folders.new()) as server:
+                    options = {"connections": connections, "records": records, "record_bytes": record_bytes}
+                    server.load("put", **options, seconds=0.3, megabytes=50)
+                    # As many bytes as dd, however long they take.
+                    figures = server.load("put", **options, seconds=60, megabytes=megabytes)
+                ours[batch].append(figures["records_per_second"] * record_bytes / 1e6)
+                bench.folders.remove()
     best = max(disk)
     bench.report.add("disk", "dd oflag=dsync", "dd", mb_per_second=best, rounds=disk)
     rows = [("dd bs=1M oflag=dsync", best, "")]
@@ -66,9 +72,11 @@ def run_disk(bench):
         bench.report.add("disk", batch, Baikonur.name, mb_per_second=max(speeds), of_disk=ratio, rounds=speeds)
         rows.append((batch, max(speeds), ratio))
     bench.report.table(f"Batches of 1 MiB with fsync, best of {rounds}", ("", "payload MB/s", "of dd"), rows)
-    least = min(row[2] for row in rows[1:])
-    bench.report.target("1 MiB batches with fsync, of the disk's synchronous bandwidth", f"≥ {DISK_TARGET}",
-                        f"{least:.2f} (worst of {len(BATCHES)} kinds of batch)", least >= DISK_TARGET)
+    for who, chosen in (("several connections", lambda connections: connections > 1),
+                        ("one connection, a call after the other", lambda connections: connections == 1)):
+        ratios = [ratio for (batch, _, ratio) in rows[1:] if chosen(BATCHES[batch][0])]
+        bench.report.target(f"1 MiB batches with fsync, of the disk's synchronous bandwidth, {who}",
+                            f"≥ {DISK_TARGET}", f"{min(ratios):.2f}", min(ratios) >= DISK_TARGET)
 
 
 def run_cpu(bench):

@@ -152,11 +152,29 @@ impl ShardId {
     pub const fn index(self) -> u32 {
         self.0
     }
+
+    /// How it is shown, written into `space`: without the formatter, since each record of an answer
+    /// names its shard.
+    pub fn text(self, space: &mut [u8; Self::TEXT_BYTES]) -> &str {
+        *space = *b"shardId-000000000000";
+        let mut rest = self.0;
+        for digit in space.iter_mut().rev() {
+            if rest == 0 {
+                break;
+            }
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        str::from_utf8(space).expect("letters and digits are ASCII")
+    }
+
+    /// Bytes of the text.
+    pub const TEXT_BYTES: usize = 20;
 }
 
 impl fmt::Display for ShardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "shardId-{:012}", self.0)
+        f.write_str(self.text(&mut [0; Self::TEXT_BYTES]))
     }
 }
 

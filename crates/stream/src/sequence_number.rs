@@ -144,22 +144,33 @@ const fn divided([high, middle, low]: [u64; 3]) -> ([u64; 3], u64) {
     ([high / GROUP, (middle / group) as u64, (low / group) as u64], (low % group) as u64)
 }
 
-impl fmt::Display for SequenceNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl SequenceNumber {
+    /// Room for its digits, 58 at most.
+    pub const TEXT_BYTES: usize = GROUPS * GROUP_DIGITS;
+
+    /// How it is shown, written into `space`: without the formatter, since each record of an answer
+    /// has one.
+    pub fn text(self, space: &mut [u8; Self::TEXT_BYTES]) -> &str {
         // Divided by one group after the other; what is left after three has a digit at most.
-        let mut digits = [b'0'; GROUPS * GROUP_DIGITS];
+        space.fill(b'0');
         let mut rest = self.0;
-        let mut end = digits.len();
+        let mut end = space.len();
         while rest != [0; 3] {
             let group;
             (rest, group) = divided(rest);
             let mut buffer = itoa::Buffer::new();
             let group = buffer.format(group).as_bytes();
-            digits[end - group.len()..end].copy_from_slice(group);
+            space[end - group.len()..end].copy_from_slice(group);
             end -= GROUP_DIGITS;
         }
-        let first = digits.iter().position(|digit| *digit != b'0').unwrap_or(digits.len() - 1);
-        f.write_str(str::from_utf8(&digits[first..]).expect("digits are ASCII"))
+        let first = space.iter().position(|digit| *digit != b'0').unwrap_or(space.len() - 1);
+        str::from_utf8(&space[first..]).expect("digits are ASCII")
+    }
+}
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text(&mut [0; Self::TEXT_BYTES]))
     }
 }
 

@@ -3,8 +3,6 @@
 //! A structure hands its members, by name and value, to whatever [`Encoder`] is there; the compiler
 //! makes one writer of each pair. `output!` writes the usual structure, a table of members.
 
-use std::fmt::{self, Display};
-
 use baikonur_stream::{HashKey, PartitionKey, SequenceNumber, ShardId, StreamName, Timestamp};
 use bytes::Bytes;
 
@@ -27,8 +25,10 @@ pub(crate) trait Encoder: Sized {
     fn end_list(&mut self);
 
     fn text(&mut self, text: &str);
-    /// A text that is printed, of a type which never prints a quote, a backslash or a control.
-    fn plain_text(&mut self, text: impl Display);
+    /// A text in which there is no quote, no backslash and no control.
+    fn plain_text(&mut self, text: &str) {
+        self.text(text);
+    }
     fn blob(&mut self, bytes: &[u8]);
     fn integer(&mut self, number: u64);
     fn boolean(&mut self, value: bool);
@@ -134,9 +134,9 @@ values! {
     String: |text, to| to.text(text);
     PartitionKey: |key, to| to.text(key.as_str());
     StreamName: |name, to| to.text(name.as_str());
-    ShardId: |id, to| to.plain_text(id);
-    SequenceNumber: |number, to| to.plain_text(number);
-    HashKey: |key, to| to.plain_text(key);
+    ShardId: |id, to| to.plain_text(id.text(&mut [0; ShardId::TEXT_BYTES]));
+    SequenceNumber: |number, to| to.plain_text(number.text(&mut [0; SequenceNumber::TEXT_BYTES]));
+    HashKey: |key, to| to.plain_text(&key.to_string());
     Bytes: |bytes, to| to.blob(bytes);
     u32: |number, to| to.integer((*number).into());
     u64: |number, to| to.integer(*number);
@@ -177,32 +177,6 @@ impl<T: Value> Value for Vec<T> {
     fn write<E: Encoder>(&self, to: &mut E) {
         self.as_slice().write(to);
     }
-}
-
-/// Appends what is printed, with less ado than [`std::io::Write`]: numbers are padded one zero at a
-/// time, and every record has some.
-pub(crate) fn print(out: &mut Vec<u8>, value: impl Display) {
-    struct Appender<'a>(&'a mut Vec<u8>);
-
-    impl fmt::Write for Appender<'_> {
-        #[inline]
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0.extend_from_slice(text.as_bytes());
-            Ok(())
-        }
-
-        #[inline]
-        fn write_char(&mut self, letter: char) -> fmt::Result {
-            match u8::try_from(letter) {
-                Ok(byte) if byte.is_ascii() => self.0.push(byte),
-                _ => self.write_str(letter.encode_utf8(&mut [0; 4]))?,
-            }
-            Ok(())
-        }
-    }
-
-    fmt::Write::write_fmt(&mut Appender(out), format_args!("{value}"))
-        .expect("a Vec takes all that is written");
 }
 
 /// Declares a structure of answers: each line is a field, its type and its name on the wire. A

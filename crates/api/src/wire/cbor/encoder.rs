@@ -1,12 +1,10 @@
 //! Writing CBOR. Structures end with a break, as the service's do: how many members there are shows
 //! only when they are written.
 
-use std::fmt::Display;
-
 use baikonur_stream::Timestamp;
 
 use crate::wire::cbor::{ARRAY, BYTES, MAP, MOMENT, SIMPLE, TAG, TEXT, UNSIGNED};
-use crate::wire::output::{Encoder, print};
+use crate::wire::output::Encoder;
 
 /// Writes CBOR.
 #[derive(Debug)]
@@ -87,23 +85,6 @@ impl Encoder for CborEncoder {
     fn text(&mut self, text: &str) {
         self.head(TEXT, text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
-    }
-
-    /// Printed in place, with its length filled in afterwards.
-    #[inline]
-    fn plain_text(&mut self, text: impl Display) {
-        self.0.extend_from_slice(&[initial(TEXT, IN_ONE), 0]);
-        let start = self.0.len();
-        print(&mut self.0, text);
-        match u8::try_from(self.0.len() - start) {
-            Ok(length) => self.0[start - 1] = length,
-            Err(_) => {
-                let long = self.0.split_off(start);
-                self.0.truncate(start - 2);
-                self.head(TEXT, long.len() as u64);
-                self.0.extend_from_slice(&long);
-            }
-        }
     }
 
     #[inline]

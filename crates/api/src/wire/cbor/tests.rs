@@ -172,10 +172,10 @@ fn nesting_has_a_bound_whether_it_is_read_or_passed_over() {
 }
 
 #[test]
-fn long_printed_texts_have_long_lengths() {
+fn long_texts_have_long_lengths() {
     let mut to = CborEncoder::with_capacity(0);
     for length in [23, 255, 256, 70_000] {
-        to.plain_text("x".repeat(length));
+        to.text(&"x".repeat(length));
     }
     let bytes = to.into_bytes();
     let mut rest = &bytes[..];
