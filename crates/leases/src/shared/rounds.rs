@@ -91,8 +91,9 @@ pub(super) async fn look(shared: Arc<Shared>, seed: u64) {
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            biased;
             () = shared.look.notified() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
