@@ -8,19 +8,21 @@
 //!
 //! Beside that `State::store` and the table of leases see that only the owner stores.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use baikonur_stream::{Clock, Tenure};
+use baikonur_stream::{Clock, Lane, Tenure};
 
 use crate::process::Process;
 use crate::world::State;
 
-/// A shard in the hands of one life, from when it was told so until its tenure ends.
+/// A shard in the hands of one life, from when it was told so until its tenure ends, or until its
+/// delivery starts again.
 pub(crate) struct Tenancy {
     pub(crate) number: u32,
     tenure: Tenure,
-    /// When another worker took the lease.
-    taken: Option<Duration>,
+    /// Lanes that were opened.
+    opened: BTreeSet<Lane>,
 }
 
 impl Process {
@@ -32,8 +34,20 @@ impl Process {
         if state.tenancies.get(&key).is_none_or(|known| !known.tenure.holds(now)) {
             state.tenancies_given += 1;
             let (number, tenure) = (state.tenancies_given, tenure.clone());
-            state.tenancies.insert(key, Tenancy { number, tenure, taken: None });
+            state.tenancies.insert(key, Tenancy { number, tenure, opened: BTreeSet::new() });
             state.tell(format_args!("worker {} has shard {shard}", self.life));
+        }
+    }
+
+    /// The delivery of a lane begins.
+    pub(crate) fn opened(&self, shard: u32, lane: Lane) {
+        let state = &mut *self.world.lock();
+        let Some(tenancy) = state.tenancies.get_mut(&(self.life, shard)) else { return };
+        if !tenancy.opened.insert(lane) {
+            // What had ended without proof goes on: a renewal was late, and came before others.
+            state.tenancies_given += 1;
+            tenancy.number = state.tenancies_given;
+            tenancy.opened = BTreeSet::from([lane]);
         }
     }
 
@@ -48,13 +62,15 @@ impl Process {
             panic!("{} acts for shard {shard} without proof that it may; {told}", self.life);
         };
         let number = own.number;
+        let taken_from = |life: u32| state.taken.get(&(life, shard));
         for ((other, _), tenancy) in
             state.tenancies.iter().filter(|((life, of), _)| *of == shard && *life != self.life)
         {
             if !tenancy.tenure.holds(state.lives[other].clock(elapsed)) {
                 continue;
             }
-            let since = tenancy.taken.filter(|_| workers.steal).map(|taken| elapsed - taken);
+            let taken = taken_from(*other).or(taken_from(self.life)).filter(|_| workers.steal);
+            let since = taken.map(|taken| elapsed - *taken);
             assert!(
                 since.is_some_and(|since| since < workers.failover_time),
                 "{} and {other} act for shard {shard}; it was taken {since:?} ago; {told}",
@@ -67,14 +83,17 @@ impl Process {
 }
 
 impl State {
-    /// A worker took the lease of a shard from this life.
-    pub fn taken_from(&mut self, life: u32, shard: u32, now: Duration) {
-        if let Some(tenancy) = self.tenancies.get_mut(&(life, shard)) {
-            tenancy.taken = Some(now);
-            let clock = self.lives[&life].clock(now);
-            let lives = tenancy.tenure.holds(clock);
-            self.tally.count(if lives { "a lease stolen" } else { "a lease taken over" });
-        }
+    /// A life took the lease of a shard, from another one or from nobody.
+    pub fn takes(&mut self, life: u32, shard: u32, from: Option<u32>, now: Duration) {
+        self.taken.remove(&(life, shard));
+        let Some(from) = from.filter(|from| *from != life) else {
+            return self.tally.count("a free lease taken");
+        };
+        self.taken.insert((from, shard), now);
+        let clock = self.lives[&from].clock(now);
+        let tenancy = self.tenancies.get(&(from, shard));
+        let lives = tenancy.is_some_and(|tenancy| tenancy.tenure.holds(clock));
+        self.tally.count(if lives { "a lease stolen" } else { "a lease taken over" });
     }
 
     /// The life gave the lease of a shard up.

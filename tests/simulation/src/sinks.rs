@@ -112,6 +112,7 @@ impl Process {
         assert_eq!(lanes, lane.count(), "opened with other lanes; {told}");
         self.attempt(|_| ()).await.ok_or_else(|| OpenError("not now".to_owned()))?;
         let shard = shard.shard.index();
+        self.opened(shard, lane);
         Ok(Box::new(Part { process: self.clone(), shard, lane, held: Vec::new() }))
     }
 }

@@ -55,6 +55,8 @@ pub struct State {
     /// By life and shard.
     pub(crate) tenancies: BTreeMap<(u32, u32), Tenancy>,
     pub(crate) tenancies_given: u32,
+    /// When another took the lease, by life and shard.
+    pub(crate) taken: BTreeMap<(u32, u32), Duration>,
     /// Records of a shard that came in one tenancy, and had come in another.
     pub(crate) again: BTreeMap<(u32, u32), usize>,
     /// The most of them that there may be.
@@ -98,6 +100,7 @@ impl World {
             drains_left: plan.drains,
             tenancies: BTreeMap::new(),
             tenancies_given: 0,
+            taken: BTreeMap::new(),
             again: BTreeMap::new(),
             bound: 0,
             busy: BTreeSet::new(),
