@@ -43,17 +43,19 @@ impl State {
         let here = put.delivered.iter().position(|(by, _)| *by == tenancy);
         let twice = here.is_some_and(|here| put.delivered[here].1);
         assert!(!twice, "{:?} was delivered twice by {tenancy}; {told}", put.record);
-        let comes_again = here.is_none() && !put.delivered.is_empty();
+        // The newest of those who have it began before it, be it this one or another.
+        let newest = put.delivered.iter().map(|(by, _)| *by).max();
+        let again = newest.filter(|_| here.is_none()).map(|newest| newest.max(tenancy));
         let put = &mut self.shards[shard as usize].puts[at];
         match here {
             Some(here) => put.delivered[here].1 = for_sure,
             None => put.delivered.push((tenancy, for_sure)),
         }
-        if comes_again {
-            let again = self.again.entry((tenancy, shard)).or_default();
-            *again += 1;
-            let bound = self.bound;
-            assert!(*again <= bound, "{again} records of {shard} came again, of {bound}; {told}");
+        if let Some(by) = again {
+            let again = self.again.entry((by, shard)).or_default();
+            again.insert(counter);
+            let (again, bound) = (again.len(), self.bound);
+            assert!(again <= bound, "{again} records of {shard} came again, of {bound}; {told}");
             self.tally.count("a record that came again");
         }
     }

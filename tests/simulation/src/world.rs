@@ -57,8 +57,8 @@ pub struct State {
     pub(crate) tenancies_given: u32,
     /// When another took the lease, by life and shard.
     pub(crate) taken: BTreeMap<(u32, u32), Duration>,
-    /// Records of a shard that came in one tenancy, and had come in another.
-    pub(crate) again: BTreeMap<(u32, u32), usize>,
+    /// By tenancy and shard: records that came in it and in an earlier one, in whichever order.
+    pub(crate) again: BTreeMap<(u32, u32), BTreeSet<u64>>,
     /// The most of them that there may be.
     pub(crate) bound: usize,
     /// Lanes that a batch is with, by life and shard.

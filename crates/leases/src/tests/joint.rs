@@ -251,17 +251,65 @@ fn story(seed: u64, steal: bool) -> Tally {
 }
 
 /// What every run has to contain, whether leases are stolen or not.
-const MUST_HAPPEN: [&str; 0] = [];
+const MUST_HAPPEN: [&str; 39] = [
+    "a batch handed over again",
+    "a batch refused",
+    "a batch that met a destination that is down",
+    "a call that was long on its way",
+    "a crash",
+    "a damaged record",
+    "a drain",
+    "a failed batch kept again",
+    "a fault",
+    "a free lease taken",
+    "a full object",
+    "a lease deleted",
+    "a lease given up",
+    "a lease made",
+    "a lease renewed",
+    "a lease taken over",
+    "a merge",
+    "a page cut by bytes",
+    "a partial failure",
+    "a place without a number",
+    "a process that stood still",
+    "a record from before a start at a moment",
+    "a record that came again",
+    "a record trimmed before it was delivered",
+    "a split",
+    "a start at LATEST",
+    "a start at TRIM_HORIZON",
+    "a start at a moment",
+    "a start at a number",
+    "a start with lanes",
+    "a step",
+    "a trimmed record",
+    "a write to the table refused",
+    "an effect without an answer",
+    "an object that waits",
+    "an object written again",
+    "records kept whose retries were used up",
+    "rejected records kept",
+    "two batches side by side",
+];
+
+/// What may happen too, and is rare where leases change hands.
+const MAY_HAPPEN: [&str; 4] = [
+    "a mark of damage kept",
+    "a record from before a start at LATEST",
+    "held records discarded",
+    "records kept that were too old",
+];
 
 #[test]
 fn workers_that_do_not_steal_deliver_a_stream_once_and_never_two_at_a_time() {
-    tell(SEEDS, &MUST_HAPPEN, |seed| story(seed, false));
+    tell(SEEDS, &MUST_HAPPEN, &MAY_HAPPEN, |seed| story(seed, false));
 }
 
 #[test]
 fn workers_that_steal_deliver_a_stream_once_and_one_of_two_alone_stores() {
     let stealing = ["a lease stolen", "two that act for a shard after it was stolen"];
-    tell(SEEDS, &[&MUST_HAPPEN[..], &stealing].concat(), |seed| story(seed, true));
+    tell(SEEDS, &[&MUST_HAPPEN[..], &stealing].concat(), &MAY_HAPPEN, |seed| story(seed, true));
 }
 
 #[test]
