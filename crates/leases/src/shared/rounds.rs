@@ -243,10 +243,10 @@ impl Eye {
         let missing = sync::missing(&listed.shards, rows, listed.start);
         if rows.is_empty() {
             self.unmade = missing;
-            return Ok(self.make_first().await? > 0);
+            return Ok(self.make_first(listed, rows).await? > 0);
         }
         // Those of a table that was left half made would count as holes.
-        let made = self.make_first().await?;
+        let made = self.make_first(listed, rows).await?;
         let now = shared.clock.monotonic();
         let interval = shared.settings.shard_sync_interval;
         let is_due = self.synced.is_none_or(|at| now.saturating_sub(at) >= interval);
@@ -284,9 +284,10 @@ impl Eye {
         Ok(changes > 0)
     }
 
-    /// Makes the first leases of a new table, as far as they are not made.
-    async fn make_first(&mut self) -> Result<usize, TableError> {
+    /// Makes the first leases of a new table, as far as nobody has made them.
+    async fn make_first(&mut self, listed: &Listed, rows: &Rows) -> Result<usize, TableError> {
         let (mut made, mut failed) = (0, Ok(()));
+        self.unmade.retain(|lease| !sync::has_begun(lease.shard, &listed.shards, rows));
         for lease in std::mem::take(&mut self.unmade) {
             match self.create(vec![lease.clone()]).await {
                 Ok(one) => made += one,
