@@ -1,5 +1,6 @@
 """Records that are numbered within their partition key, the clients that put them, and what must be true of them."""
 
+import gzip
 import json
 import random
 import threading
@@ -25,15 +26,24 @@ def line(identifier, padding=0):
 
 
 def identifier_of(data):
-    return json.loads(data)["log_id"]
+    text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    return json.loads(text)["log_id"]
+
+
+def padded(choice, identifier):
+    """A line of some length."""
+    return line(identifier, choice.randrange(300))
 
 
 class Writer(threading.Thread):
-    """A client that puts, remembers what was acknowledged, and never sends a record twice."""
+    """A client that puts, remembers what was acknowledged, and never sends a record twice.
 
-    def __init__(self, number, server, stop, seed, stream="router", name="w", keys=16):
+    `make` makes a line of a source of random choices and an identifier.
+    """
+
+    def __init__(self, number, server, stop, seed, stream="router", name="w", keys=16, make=padded):
         super().__init__(name=f"writer-{number}", daemon=True)
-        self.server, self.stop, self.stream = server, stop, stream
+        self.server, self.stop, self.stream, self.make = server, stop, stream, make
         self.random = random.Random(f"{seed}-writer-{number}")
         self.next = {f"{name}{number}-k{key:02}": 0 for key in range(keys)}
         # (identifier, shard, sequence number) in the order of the answers.
@@ -44,7 +54,7 @@ class Writer(threading.Thread):
         key = self.random.choice(list(self.next))
         identifier = f"{key}-{self.next[key]:06}"
         self.next[key] += 1
-        return identifier, {"Data": line(identifier, self.random.randrange(300)), "PartitionKey": key}
+        return identifier, {"Data": self.make(self.random, identifier), "PartitionKey": key}
 
     def run(self):
         try:
@@ -129,3 +139,42 @@ def check_order_per_key(identifiers, where):
         key = key_of(identifier)
         assert last.get(key, "") < identifier, f"{where}: {identifier} comes after {last[key]}"
         last[key] = identifier
+
+
+def check_numbers_rise(records, where):
+    """Sequence numbers rise in each shard."""
+    last = {}
+    for shard, record in records:
+        number = int(record["SequenceNumber"])
+        assert last.get(shard, -1) < number, f"{where}, {shard}: {number} comes after {last[shard]}"
+        last[shard] = number
+
+
+def check_reading(records, where):
+    """Each record once, in order; gives their identifiers."""
+    found = [identifier_of(record["Data"]) for _, record in records]
+    check_numbers_rise(records, where)
+    check_order_per_key(found, where)
+    for (_, record), identifier in zip(records, found):
+        assert record["PartitionKey"] == key_of(identifier)
+    return only_once(found, where)
+
+
+def check_placed(records, acknowledged):
+    """What was acknowledged is where the answer said, under the number that it said."""
+    place = {identifier_of(record["Data"]): (shard, int(record["SequenceNumber"])) for shard, record in records}
+    for identifier, told in acknowledged.items():
+        assert place.get(identifier) == told, f"{identifier} was acknowledged at {told}, found at {place.get(identifier)}"
+
+
+def archived(archive):
+    """The identifiers in an archive, file by file, in the order of each."""
+    return {name: [identifier_of(text) for text in body.splitlines()] for name, body in archive.files().items()}
+
+
+def check_archive(archive, expected):
+    """Each of the records once, in order."""
+    found = archived(archive)
+    for name, identifiers in found.items():
+        check_order_per_key(identifiers, name)
+    assert only_once([one for identifiers in found.values() for one in identifiers], "the archive") == set(expected)

@@ -7,6 +7,7 @@ import time
 import botocore.exceptions
 
 from numbered_records import ERRORS
+from parts.waiting import eventually
 
 KEY_SPACE = 1 << 128
 
@@ -32,6 +33,16 @@ def is_open(shard):
 def open_shards(shards):
     """Those that take records, in the order of the key space."""
     return sorted((shard for shard in shards.values() if is_open(shard)), key=hash_range)
+
+
+def settled(client, stream):
+    """The open shards, once the stream is active."""
+    def active():
+        described = client.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+        return described["StreamStatus"] == "ACTIVE"
+
+    eventually(active, "the stream is active", 30)
+    return open_shards(shards_of(client, stream))
 
 
 def check_whole(shards):

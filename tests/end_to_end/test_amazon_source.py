@@ -10,10 +10,10 @@ import time
 import pytest
 
 from baikonur_server import Baikonur, Folder, failed_records
-from numbered_records import Writers, check_order_per_key, identifier_of, key_of, line, only_once
+from numbered_records import Writers, check_archive, key_of, line
 from parts.kinesis_emulators import Kinesalite, KinesisMock, Moto
 from parts.waiting import eventually
-from resharding import merge, metric, open_shards, shards_of, split
+from resharding import merge, metric, settled, split
 from starting import available
 
 KILLS = 4
@@ -36,28 +36,6 @@ def worker_on(folder, endpoint, streams=("router",), **consumption):
         "streams": {name: {"shards": 2} for name in streams},
         "modules": modules,
     })
-
-
-def archived(archive):
-    """The identifiers in the archive, file by file in the order of each."""
-    return {name: [identifier_of(text) for text in body.splitlines()] for name, body in archive.files().items()}
-
-
-def check_archive(archive, expected):
-    found = archived(archive)
-    for name, identifiers in found.items():
-        check_order_per_key(identifiers, name)
-    assert only_once([one for identifiers in found.values() for one in identifiers], "the archive") == expected
-
-
-def settled(client, stream):
-    """The open shards, once the stream is active."""
-    def active():
-        described = client.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
-        return described["StreamStatus"] == "ACTIVE"
-
-    eventually(active, "the stream is active", 30)
-    return open_shards(shards_of(client, stream))
 
 
 @pytest.mark.parametrize("consumption", ["polling", "enhanced-fan-out"])

@@ -15,11 +15,11 @@ import pytest
 from aws_kinesis_agg.aggregator import RecordAggregator
 
 from baikonur_server import CREDENTIALS, REGION, Baikonur, Folder, failed_records
-from numbered_records import Writers, check_order_per_key, identifier_of, line, only_once
+from numbered_records import Writers, archived, check_archive, identifier_of, line, only_once
 from parts.kinesis_clients import Told, java
 from parts.moto_server import MotoServer
 from parts.waiting import eventually
-from resharding import merge, open_shards, shards_of, split
+from resharding import merge, settled, split
 from starting import available, started
 
 FAILOVER_MILLIS = 2000
@@ -64,7 +64,7 @@ class Table:
         }
 
 
-def worker(folder, name, home, dynamo, table="shared", more_modules=None):
+def worker(folder, name, home, dynamo, table="shared", more_modules=None, consumption="polling"):
     """A worker that archives the stream into a folder of all workers."""
     return Baikonur(folder / name, {
         "server": {"streams": "kinesis"},
@@ -77,32 +77,20 @@ def worker(folder, name, home, dynamo, table="shared", more_modules=None):
         "modules": {"archive": {
             "type": "kinesis-to-s3", "source": "router", "destination": f"file://{folder}/archive",
             "failed_store": f"file://{folder}/failed", "buffer_bytes": 256 << 10, "buffer_seconds": 1,
+            "consumption": consumption,
         }, **(more_modules or {})},
     }, CREDENTIALS)
 
 
-def settled(client):
-    """The open shards, once the stream is active."""
-    def active():
-        described = client.describe_stream_summary(StreamName="router")["StreamDescriptionSummary"]
-        return described["StreamStatus"] == "ACTIVE"
-
-    eventually(active, "the stream is active", 30)
-    return open_shards(shards_of(client, "router"))
-
-
-def identifiers(archive):
-    """File by file, in the order of each."""
-    return {name: [identifier_of(text) for text in body.splitlines()] for name, body in archive.files().items()}
-
-
-def test_three_workers_archive_and_index_each_record_once_over_kills_a_split_and_a_merge(tmp_path, dynamo, opensearch):
-    choice = random.Random("three workers")
+@pytest.mark.parametrize("consumption", ["polling", "enhanced-fan-out"])
+def test_three_workers_archive_and_index_each_record_once_over_kills_a_split_and_a_merge(
+        tmp_path, dynamo, opensearch, consumption):
+    choice, prefix = random.Random("three workers"), f"workers-{consumption}"
     tables = [Table(dynamo, "workers-archive"), Table(dynamo, "workers-index")]
     archive = Folder(tmp_path / "archive")
     index = {"index": {
-        "type": "kinesis-to-es", "source": "router", "destination": opensearch.endpoint, "index_name_prefix": "workers",
-        "failed_store": f"file://{tmp_path}/failed",
+        "type": "kinesis-to-es", "source": "router", "destination": opensearch.endpoint, "index_name_prefix": prefix,
+        "failed_store": f"file://{tmp_path}/failed", "consumption": consumption,
     }}
 
     def all_workers_share(table):
@@ -112,7 +100,8 @@ def test_three_workers_archive_and_index_each_record_once_over_kills_a_split_and
         home = stack.enter_context(Baikonur(tmp_path / "home", {"streams": {"router": {"shards": 4}}}))
         client = home.client()
         workers = [
-            stack.enter_context(worker(tmp_path, f"worker-{number}", home, dynamo, "workers-{module}", index))
+            stack.enter_context(
+                worker(tmp_path, f"worker-{number}", home, dynamo, "workers-{module}", index, consumption=consumption))
             for number in range(3)
         ]
         eventually(lambda: all(all_workers_share(table) for table in tables), "each worker has a lease", 60)
@@ -121,9 +110,9 @@ def test_three_workers_archive_and_index_each_record_once_over_kills_a_split_and
             count = writers.count()
             eventually(lambda: writers.count() > count + 200, "writers go on")
             if kill == 1:
-                split(client, "router", settled(client)[0])
+                split(client, "router", settled(client, "router")[0])
             if kill == 2:
-                merge(client, "router", *settled(client)[:2])
+                merge(client, "router", *settled(client, "router")[:2])
             time.sleep(choice.uniform(2, 4))
             victim = choice.choice(workers)
             victim.kill()
@@ -132,9 +121,9 @@ def test_three_workers_archive_and_index_each_record_once_over_kills_a_split_and
         assert writers.refused() == [] and writers.unknown() == set()
         acknowledged = writers.acknowledged()
         eventually(lambda: len(archive.lines()) >= len(acknowledged), "everything archived", 90, every=0.5)
-        eventually(lambda: opensearch.count("workers-*") >= len(acknowledged), "everything indexed", 90, every=0.5)
+        eventually(lambda: opensearch.count(f"{prefix}-*") >= len(acknowledged), "everything indexed", 90, every=0.5)
         # The ended shards' leases go, once their children have begun, and the others are shared.
-        open_now = {shard["ShardId"] for shard in settled(client)}
+        open_now = {shard["ShardId"] for shard in settled(client, "router")}
         for table in tables:
             eventually(lambda: table.leases().keys() == open_now, "leases of open shards alone", 60)
             eventually(lambda: set(Counter(table.owners().values()).values()) <= {1, 2}, "a fair share for each", 60)
@@ -142,11 +131,8 @@ def test_three_workers_archive_and_index_each_record_once_over_kills_a_split_and
         for table in tables:
             left = table.owners()
             assert set(left.values()) == {None}, f"whoever stops gives up what it has: {left}"
-    found = identifiers(archive)
-    for name, texts in found.items():
-        check_order_per_key(texts, name)
-    assert only_once([*itertools.chain.from_iterable(found.values())], "the archive") == acknowledged.keys()
-    documents = opensearch.documents("workers-*")
+    check_archive(archive, acknowledged)
+    documents = opensearch.documents(f"{prefix}-*")
     assert only_once([source["log_id"] for _, _, source in documents], "the index") == acknowledged.keys()
     assert failed_records(tmp_path / "failed") == []
     for table in tables:
@@ -205,7 +191,7 @@ def test_a_worker_of_the_kcl_in_java_and_one_of_ours_hand_shards_over_in_both_di
         def seen():
             """What came, by whomever: each line as often as it came."""
             by_java = (identifier_of(one["text"]) for program in told for one in program.of("record"))
-            ours = itertools.chain.from_iterable(identifiers(archive).values())
+            ours = itertools.chain.from_iterable(archived(archive).values())
             return Counter(itertools.chain(by_java, ours))
 
         def all_came():

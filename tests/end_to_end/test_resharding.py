@@ -14,7 +14,17 @@ import botocore.exceptions
 import pytest
 
 from baikonur_server import CREDENTIALS, Baikonur, Folder, binary, failed_records
-from numbered_records import ERRORS, Writers, check_order_per_key, identifier_of, line, only_once
+from numbered_records import (
+    ERRORS,
+    Writers,
+    check_archive,
+    check_numbers_rise,
+    check_placed,
+    check_reading,
+    identifier_of,
+    line,
+    only_once,
+)
 from parts.waiting import eventually
 from resharding import (
     FamilyReader,
@@ -74,43 +84,6 @@ class Tail:
     def records(self):
         assert self.process.poll() is None, "tail goes on until it is stopped"
         return [json.loads(text) for text in self.path.read_text().splitlines()]
-
-
-def identifiers(records):
-    return [identifier_of(record["Data"]) for _, record in records]
-
-
-def check_numbers_rise(records, where):
-    """Sequence numbers rise in each shard."""
-    last = {}
-    for shard, record in records:
-        number = int(record["SequenceNumber"])
-        assert last.get(shard, -1) < number, f"{where}, {shard}: {number} comes after {last[shard]}"
-        last[shard] = number
-
-
-def check_reading(records, where):
-    """Each record once, in order; gives their identifiers."""
-    found = identifiers(records)
-    check_numbers_rise(records, where)
-    check_order_per_key(found, where)
-    for (_, record), identifier in zip(records, found):
-        assert record["PartitionKey"] == identifier.rpartition("-")[0]
-    return only_once(found, where)
-
-
-def check_placed(records, acknowledged):
-    """What was acknowledged is where the answer said, under the number that it said."""
-    place = {identifier_of(record["Data"]): (shard, int(record["SequenceNumber"])) for shard, record in records}
-    for identifier, told in acknowledged.items():
-        assert place.get(identifier) == told, f"{identifier} was acknowledged at {told}, found at {place.get(identifier)}"
-
-
-def check_archive(archive, stored):
-    lines = {name: [identifier_of(text) for text in body.splitlines()] for name, body in archive.files().items()}
-    for name, found in lines.items():
-        check_order_per_key(found, name)
-    assert only_once([one for found in lines.values() for one in found], "the archive") == stored
 
 
 def script(client):

@@ -103,7 +103,8 @@ impl Family<'_> {
 /// The leases of `parent`'s children that are to be made when it ends, and all children.
 ///
 /// A child of a merge is made when both parents have leases, or neither has one any more: otherwise
-/// the other parent's end makes it.
+/// the other parent's end makes it. One that is over with is not made again, as when its parent was
+/// made anew: whatever follows it has a lease, and it has none any more.
 pub(crate) fn children(
     parent: ShardId,
     listed: &[Shard],
@@ -119,11 +120,18 @@ pub(crate) fn children(
         // A parent that the stream does not know any more is not waited for.
         let ready =
             of_parents.all(|one| one == parent || rows.contains_key(&one) || !is_listed(&one));
-        if ready && !rows.contains_key(&shard.id) {
+        if ready && !has_begun(shard.id, listed, rows) {
             leases.push(Lease::new(shard, Place::TrimHorizon));
         }
     }
     (leases, all)
+}
+
+/// Whether a shard or one that comes from it has a lease.
+pub(crate) fn has_begun(shard: ShardId, listed: &[Shard], rows: &Rows) -> bool {
+    let comes_from = |other: &&Shard| [other.parent, other.adjacent_parent].contains(&Some(shard));
+    rows.contains_key(&shard)
+        || listed.iter().filter(comes_from).any(|child| has_begun(child.id, listed, rows))
 }
 
 /// Leases that are over with: at the end of their shard, with every child begun, and with no lease
@@ -243,6 +251,7 @@ mod tests {
         assert_eq!(parts(6, &[6, 7]), (vec![8], vec![8]));
         assert_eq!(parts(6, &[6, 2, 3]), (vec![], vec![8]), "7 is still to come");
         assert_eq!(parts(4, &[4]), (vec![], vec![]));
+        assert_eq!(parts(2, &[2, 3, 8]), (vec![], vec![7]), "7 is over with: 8 follows it");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Carries out what the machine decides for one shard, one action at a time.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use baikonur_stream::{
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::age::Age;
 use crate::backoff::Backoff;
 use crate::budget::{MappingBudget, Share};
 use crate::lanes::{self, Seat};
@@ -58,17 +60,24 @@ pub(crate) async fn run(
     start: StartingPosition,
 ) -> Finish {
     let meters = Meters::new(&surroundings.consumer, &shard);
-    let (board, shard_id) = (surroundings.board.clone(), shard.shard);
+    let age = age(&surroundings, &meters, &shard);
     let finish = if surroundings.settings.parallelization_factor > 1 {
         lanes::run(&surroundings, &shard, start).await
     } else {
         deliver(surroundings, shard, start).await
     };
-    meters.iterator_age.set(0.0);
-    board.note(shard_id, |status| {
-        (status.state, status.iterator_age) = (ShardState::at_the_end(finish), Duration::ZERO);
-    });
+    age.show(None);
+    age.board.note(age.shard, |status| status.state = ShardState::at_the_end(finish));
     finish
+}
+
+fn age(surroundings: &Surroundings, meters: &Meters, shard: &ShardAddress) -> Age {
+    Age {
+        gauge: meters.iterator_age.clone(),
+        board: surroundings.board.clone(),
+        clock: Arc::clone(&surroundings.clock),
+        shard: shard.shard,
+    }
 }
 
 /// Delivers one shard, or one lane of it.
@@ -91,7 +100,8 @@ pub(crate) async fn deliver(
     );
     let meters = Meters::new(&surroundings.consumer, &shard);
     let share = surroundings.lane.is_none().then(|| surroundings.memory.share());
-    Driver { surroundings, shard, deliver, machine, meters, share }.run().await
+    let age = age(&surroundings, &meters, &shard);
+    Driver { surroundings, shard, deliver, machine, meters, age, share }.run().await
 }
 
 /// Opens the module, as often as it takes; none when drained meanwhile.
@@ -129,6 +139,7 @@ struct Driver {
     deliver: Box<dyn Deliver>,
     machine: ShardMachine,
     meters: Meters,
+    age: Age,
     /// Of memory; none for a lane, whose records are counted where they are dealt.
     share: Option<Share>,
 }
@@ -137,13 +148,16 @@ impl Driver {
     async fn run(mut self) -> Finish {
         let mut action = self.machine.begin();
         loop {
-            let event = match action {
-                Action::Finish(finish) => return self.end(finish),
-                action => match self.carry_out_as_owner(action).await {
-                    Some(event) => event,
-                    None => return self.end(Finish::LeaseLost),
-                },
+            if let Action::Finish(finish) = action {
+                return self.end(finish);
+            }
+            let growing = self.growing_age();
+            let event = tokio::select! {
+                biased;
+                event = self.carry_out_as_owner(action) => event,
+                never = growing => match never {},
             };
+            let Some(event) = event else { return self.end(Finish::LeaseLost) };
             let now = self.now();
             action = self.machine.step(now, event);
             if let Some(share) = &mut self.share {
@@ -197,19 +211,28 @@ impl Driver {
             None => own,
             Some(seat) => seat.seen(state),
         };
-        let now = self.surroundings.clock.now();
-        let age = seen.oldest_arrival.map(|arrival| now.since(arrival)).unwrap_or_default();
-        self.meters.iterator_age.set(age.as_secs_f64());
+        self.age.show(seen.oldest_arrival);
         self.surroundings.board.note(self.shard.shard, |status| {
             status.state = seen.state;
             status.checkpoint = seen.checkpoint;
             status.millis_behind_latest = seen.millis_behind_latest;
-            status.iterator_age = age;
             if let Some((retries, error)) = failed {
                 status.retries += retries;
                 status.last_error = Some(error);
             }
         });
+    }
+
+    /// Shows the age of what waits for the end of a step; nothing waits at the tip.
+    fn growing_age(&self) -> impl Future<Output = Infallible> + use<> {
+        let (age, seat) = (self.age.clone(), self.surroundings.lane.clone());
+        let own = self.machine.oldest_arrival();
+        async move {
+            if own.is_none() {
+                return std::future::pending().await;
+            }
+            age.grow(|| seat.as_ref().map_or(own, |seat| seat.oldest_arrival())).await
+        }
     }
 
     fn now(&self) -> Now {

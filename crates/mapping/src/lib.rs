@@ -13,6 +13,7 @@
 //!
 //! The room knows nothing of JSON, modules by name, files or HTTP.
 
+mod age;
 mod backoff;
 mod budget;
 mod driver;

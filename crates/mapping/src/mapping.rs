@@ -3,7 +3,7 @@
 //! A shard's delivery starts when [`Leases`] give it, stops in good order when it is to leave, and
 //! stops at once, held records and all, when it is lost.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -117,38 +117,38 @@ impl Mapping {
             source: self.source,
             leases: Arc::clone(&leases),
             tasks: JoinSet::new(),
-            running: HashMap::new(),
+            running: Vec::new(),
         };
         let mut drain = drain;
         while !*drain.borrow() {
             shards.follow().await;
             tokio::select! {
-            biased;
-                           Some(result) = shards.tasks.join_next_with_id() => {
-                               if shards.stopped(result).await == Next::Pause {
-                                   tokio::select! {
-            biased;
-                                       () = tokio::time::sleep(RESTART) => {}
-                                       () = driver::draining(&mut drain) => {}
-                                   }
-                               }
-                           }
-                           () = leases.changed() => {}
-                           () = tokio::time::sleep(DISCOVERY) => {}
-                           () = driver::draining(&mut drain) => {}
-                       }
+                biased;
+                Some(result) = shards.tasks.join_next_with_id() => {
+                    if shards.stopped(result).await == Next::Pause {
+                        tokio::select! {
+                            biased;
+                            () = tokio::time::sleep(RESTART) => {}
+                            () = driver::draining(&mut drain) => {}
+                        }
+                    }
+                }
+                () = leases.changed() => {}
+                () = tokio::time::sleep(DISCOVERY) => {}
+                () = driver::draining(&mut drain) => {}
+            }
         }
-        shards.running.values().for_each(Running::stop);
-        let delivered: Vec<_> = shards.running.values().map(|running| running.shard).collect();
+        shards.running.iter().for_each(Running::stop);
+        let delivered: Vec<_> = shards.running.iter().map(|running| running.shard).collect();
         leases.stop(&shards.surroundings.consumer, &delivered).await;
         while !shards.running.is_empty() {
             tokio::select! {
-            biased;
-                           Some(result) = shards.tasks.join_next_with_id() => {
-                               shards.stopped(result).await;
-                           }
-                           () = tokio::time::sleep(LOST_CHECK) => shards.end_what_is_lost(),
-                       }
+                biased;
+                Some(result) = shards.tasks.join_next_with_id() => {
+                    shards.stopped(result).await;
+                }
+                () = tokio::time::sleep(LOST_CHECK) => shards.end_what_is_lost(),
+            }
         }
         // Also what ended otherwise than in good order.
         leases.stop(&shards.surroundings.consumer, &[]).await;
@@ -184,7 +184,8 @@ struct Shards {
     source: StreamName,
     leases: Arc<dyn Leases>,
     tasks: JoinSet<Finish>,
-    running: HashMap<Id, Running>,
+    /// In the order of their starts: whatever is done with all of them is done in that order.
+    running: Vec<Running>,
 }
 
 impl Shards {
@@ -209,7 +210,7 @@ impl Shards {
         let own = self.leases.own(&consumer, &self.source, listed, start).await?;
         self.tell_what_is_over(listed, &own).await;
         let kept: HashSet<ShardId> = own.iter().map(|lease| lease.shard).collect();
-        for running in self.running.values().filter(|running| !kept.contains(&running.shard)) {
+        for running in self.running.iter().filter(|running| !kept.contains(&running.shard)) {
             // One that has just stored the end of its shard is not lost, but about to finish.
             let address = self.address(running.shard);
             let state = self.surroundings.progress.load(&consumer, &address).await;
@@ -218,7 +219,7 @@ impl Shards {
             }
         }
         for lease in own {
-            let running = self.running.values().find(|running| running.shard == lease.shard);
+            let running = self.running.iter().find(|running| running.shard == lease.shard);
             match (running, lease.leaving) {
                 (Some(running), true) => running.stop(),
                 (Some(_), false) => {}
@@ -235,7 +236,7 @@ impl Shards {
         board.keep(|shard| listed.iter().any(|listed| listed.id == shard));
         for shard in listed.iter().map(|shard| shard.id) {
             let is_busy = own.iter().any(|lease| lease.shard == shard)
-                || self.running.values().any(|running| running.shard == shard);
+                || self.running.iter().any(|running| running.shard == shard);
             if is_busy || board.is_ended(shard) {
                 continue;
             }
@@ -276,13 +277,13 @@ impl Shards {
         };
         let task = self.tasks.spawn(driver::run(surroundings, address, lease.start));
         let running = Running { shard: lease.shard, drain, tenure: lease.tenure, task };
-        self.running.insert(running.task.id(), running);
+        self.running.push(running);
     }
 
     /// Ends deliveries of shards that nobody can say are still this worker's.
     fn end_what_is_lost(&self) {
         let now = self.surroundings.clock.monotonic();
-        for running in self.running.values().filter(|running| !running.tenure.holds(now)) {
+        for running in self.running.iter().filter(|running| !running.tenure.holds(now)) {
             running.task.abort();
         }
     }
@@ -293,7 +294,7 @@ impl Shards {
         let (id, finish) = match result {
             Ok((id, finish)) => (id, finish),
             Err(error) => {
-                let shard = self.running.remove(&error.id()).map(|running| running.shard);
+                let shard = forget(&mut self.running, error.id()).map(|running| running.shard);
                 shard.inspect(|shard| {
                     let stopped = ShardState::Stopped;
                     self.surroundings.board.note(*shard, |status| status.state = stopped);
@@ -308,7 +309,7 @@ impl Shards {
                 return Next::Pause;
             }
         };
-        let Some(running) = self.running.remove(&id) else { return Next::Pause };
+        let Some(running) = forget(&mut self.running, id) else { return Next::Pause };
         match finish {
             Finish::ShardEnd => Next::AtOnce,
             Finish::Drained => {
@@ -322,6 +323,11 @@ impl Shards {
             Finish::Gone => Next::Pause,
         }
     }
+}
+
+fn forget(running: &mut Vec<Running>, id: Id) -> Option<Running> {
+    let place = running.iter().position(|running| running.task.id() == id)?;
+    Some(running.remove(place))
 }
 
 #[cfg(test)]

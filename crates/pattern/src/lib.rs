@@ -28,5 +28,5 @@ mod wildcard;
 
 pub use fault::{PatternError, Problem};
 pub use kinesis::{Data, FilterCriteria, FilterCriteriaError, Metadata};
-pub use limits::{FILTERS_MAX, PATTERN_CHARACTERS_MAX};
+pub use limits::PATTERN_CHARACTERS_MAX;
 pub use pattern::Pattern;

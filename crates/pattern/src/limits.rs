@@ -2,7 +2,7 @@
 
 /// Filters of an event source mapping: 5, or 10 where the quota was raised (Lambda developer guide, "Lambda event
 /// filtering").
-pub const FILTERS_MAX: usize = 10;
+pub(crate) const FILTERS_MAX: usize = 10;
 
 /// Characters of a pattern (Lambda API, `Filter`).
 pub const PATTERN_CHARACTERS_MAX: usize = 4096;

@@ -158,25 +158,77 @@ fn ci_runs_the_command_that_the_readme_gives() {
     assert!(ci.trim_end().ends_with("\ntests/run.sh"), "and CI ends with it");
 }
 
-/// The semantics table names the test that shows each line.
+/// What stands between two backticks, and what stands before it.
+fn quoted(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parts: Vec<&str> = text.split('`').collect();
+    (1..parts.len()).step_by(2).map(move |at| (parts[at - 1], parts[at]))
+}
+
+/// The page on the event source mapping with each run of white space as one space.
+fn semantics() -> String {
+    let page = fs::read_to_string(root().join("docs/event-source-mapping.md")).unwrap();
+    page.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Short name → file, as the page on the event source mapping says it: `` `name` is `path` ``.
+fn files_of_tests(page: &str) -> BTreeMap<&str, &str> {
+    let words: Vec<(&str, &str)> = quoted(page).collect();
+    let pairs = words.windows(2).map(|two| (two[0].1, two[1]));
+    let files = pairs.filter(|(_, (before, file))| *before == " is " && file.ends_with(".rs"));
+    files.map(|(name, (_, file))| (name, file)).collect()
+}
+
+/// Tests that the page names, `` file › `one`, `another` ``, each with the short name of its file.
+fn named_tests(page: &str) -> Vec<(&str, &str)> {
+    let mut named = Vec::new();
+    let mut file = None;
+    for (before, word) in quoted(page) {
+        match before.strip_suffix(" › ") {
+            Some(before) => file = before.rsplit([' ', '(']).next(),
+            None if before == ", " => {}
+            None => file = None,
+        }
+        named.extend(file.map(|file| (file, word)));
+    }
+    named
+}
+
 #[test]
-fn every_test_that_the_semantics_table_names_exists() {
-    let table = fs::read_to_string(root().join("docs/event-source-mapping.md")).unwrap();
-    let sources: String =
-        sources("crates", ".rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    let names: BTreeSet<&str> = table
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(|word| word.rsplit(" › ").next().unwrap_or(word))
-        // The names of tests are sentences; those of parameters are shorter.
-        .filter(|word| word.matches('_').count() > 5)
-        .collect();
-    assert!(names.len() > 20, "{names:?}");
-    let gone: Vec<_> =
-        names.into_iter().filter(|name| !sources.contains(&format!("fn {name}()"))).collect();
-    assert!(
-        gone.is_empty(),
-        "docs/event-source-mapping.md names tests that do not exist: {gone:#?}"
-    );
+fn every_test_that_the_semantics_table_names_is_in_the_file_that_it_names() {
+    let page = semantics();
+    let (files, tests) = (files_of_tests(&page), named_tests(&page));
+    assert!(files.len() >= 10 && tests.len() >= 30, "{files:?} {tests:?}");
+    let mut wrong = Vec::new();
+    for (file, test) in &tests {
+        let path = files.get(file).map(|path| root().join(path));
+        let source = path.and_then(|path| fs::read_to_string(path).ok());
+        if !source.is_some_and(|source| source.contains(&format!("fn {test}()"))) {
+            wrong.push(format!("{file} › {test}"));
+        }
+    }
+    assert!(wrong.is_empty(), "docs/event-source-mapping.md names no tests: {wrong:#?}");
+}
+
+#[test]
+fn each_line_of_the_semantics_table_is_shown_by_a_test() {
+    let page = fs::read_to_string(root().join("docs/event-source-mapping.md")).unwrap();
+    let text = semantics();
+    let files = files_of_tests(&text);
+    let mut lines = page.lines();
+    let (mut shown, mut silent) = (0, Vec::new());
+    while let Some(line) = lines.next() {
+        if !line.ends_with("| shown by |") {
+            continue;
+        }
+        for row in lines.by_ref().skip(1).take_while(|row| row.starts_with('|')) {
+            let cell = row.trim_end_matches('|').rsplit('|').next().unwrap();
+            let first = cell.split_whitespace().next().unwrap_or("").trim_end_matches([',', ';']);
+            shown += 1;
+            if !files.contains_key(first) {
+                silent.push(row.to_owned());
+            }
+        }
+    }
+    assert!(shown >= 25, "{shown} lines");
+    assert!(silent.is_empty(), "these name no test: {silent:#?}");
 }

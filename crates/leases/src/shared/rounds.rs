@@ -22,8 +22,20 @@ use crate::worker::Outcome;
 /// A leader of KCL 3 takes a worker for dead that was silent for 60 s, and wants to hear it each 30.
 const REPORT_INTERVAL: Duration = Duration::from_secs(25);
 /// A hole, a lease too many or an end too early is acted on when it was seen with so many lists of
-/// shards in a row: a list may be older than the table.
+/// shards in a row. A list may be older than the table: the first may, and the one that was under way
+/// when the table was read; the third was asked for after that.
 const DETECTIONS: u32 = 3;
+
+/// What may be wrong with a lease, or with a list of shards that is older than the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Suspicion {
+    /// A shard has none.
+    Missing,
+    /// Its shard is listed no more.
+    Forgotten,
+    /// It is at the end of a shard that is open.
+    EndedTooEarly,
+}
 
 /// Renews for ever.
 pub(super) async fn renew(shared: Arc<Shared>) {
@@ -77,6 +89,7 @@ pub(super) async fn look(shared: Arc<Shared>, seed: u64) {
         synced: None,
         generation: None,
         suspects: BTreeMap::new(),
+        unmade: Vec::new(),
     };
     while let Err(error) = shared.table.make().await {
         warn!(table = %shared.settings.table_name, %error, "the table cannot be used, trying again");
@@ -91,8 +104,9 @@ pub(super) async fn look(shared: Arc<Shared>, seed: u64) {
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            biased;
             () = shared.look.notified() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
@@ -106,8 +120,10 @@ struct Eye {
     /// When shards were last compared with leases, and with which list.
     synced: Option<Duration>,
     generation: Option<u64>,
-    /// What should be made, deleted or begun anew, and how often in a row.
-    suspects: BTreeMap<ShardId, u32>,
+    /// What should be made, deleted or begun anew, and with how many lists in a row.
+    suspects: BTreeMap<(Suspicion, ShardId), u32>,
+    /// First leases of a new table that could not be made yet.
+    unmade: Vec<Lease>,
 }
 
 type Rows = BTreeMap<ShardId, Lease>;
@@ -116,9 +132,9 @@ impl Eye {
     /// One look; gives the pause until the next.
     async fn round(&mut self) -> Result<Duration, TableError> {
         let shared = Arc::clone(&self.shared);
-        let Some(listed) = lock(&shared.listed).clone() else { return Ok(RETRY) };
         let coordination = shared.table.coordination().await?;
         let mut rows = self.read().await?;
+        let Some(listed) = lock(&shared.listed).clone() else { return Ok(RETRY) };
         let now = shared.clock.monotonic();
         let follows = coordination.is_version_3 && self.has_leader(&coordination, now);
         if !follows && self.fill(&listed, &rows).await? {
@@ -226,35 +242,62 @@ impl Eye {
         let shared = Arc::clone(&self.shared);
         let missing = sync::missing(&listed.shards, rows, listed.start);
         if rows.is_empty() {
-            return Ok(self.create(missing).await? > 0);
+            self.unmade = missing;
+            return Ok(self.make_first(listed, rows).await? > 0);
         }
+        // Those of a table that was left half made would count as holes.
+        let made = self.make_first(listed, rows).await?;
         let now = shared.clock.monotonic();
         let interval = shared.settings.shard_sync_interval;
         let is_due = self.synced.is_none_or(|at| now.saturating_sub(at) >= interval);
         let leads = leader(rows.values()).is_none_or(|leader| leader == *lock(&shared.worker).me());
-        if !is_due || !leads || self.generation == Some(listed.generation) {
-            return Ok(false);
+        if !leads {
+            // What was seen was not seen in a row.
+            self.suspects.clear();
+        }
+        if made > 0 || !is_due || !leads || self.generation == Some(listed.generation) {
+            return Ok(made > 0);
         }
         (self.synced, self.generation) = (Some(now), Some(listed.generation));
         let forgotten = sync::forgotten(&listed.shards, rows);
         let ended = sync::ended_too_early(&listed.shards, rows);
-        let rest = forgotten.iter().chain(&ended).copied();
-        let suspects = missing.iter().map(|lease| lease.shard).chain(rest);
         let before = std::mem::take(&mut self.suspects);
-        self.suspects =
-            suspects.map(|shard| (shard, before.get(&shard).unwrap_or(&0) + 1)).collect();
-        let suspects = &self.suspects;
-        let is_sure = |shard: &ShardId| suspects.get(shard).is_some_and(|seen| *seen >= DETECTIONS);
-        let missing: Vec<_> = missing.into_iter().filter(|lease| is_sure(&lease.shard)).collect();
-        let forgotten: Vec<_> = forgotten.into_iter().filter(is_sure).collect();
+        let mut is_sure = |suspicion: Suspicion, shard: ShardId| {
+            let seen = before.get(&(suspicion, shard)).unwrap_or(&0) + 1;
+            self.suspects.insert((suspicion, shard), seen);
+            seen >= DETECTIONS
+        };
+        let missing: Vec<_> =
+            missing.into_iter().filter(|one| is_sure(Suspicion::Missing, one.shard)).collect();
+        let mut sure_of = |suspicion: Suspicion, shards: Vec<ShardId>| -> Vec<ShardId> {
+            shards.into_iter().filter(|shard| is_sure(suspicion, *shard)).collect()
+        };
+        let forgotten = sure_of(Suspicion::Forgotten, forgotten);
+        let ended = sure_of(Suspicion::EndedTooEarly, ended);
         let mut changes = self.create(missing).await?;
         for shard in forgotten {
             changes += self.forget(&listed.shards, rows, shard).await?;
         }
-        for shard in ended.into_iter().filter(is_sure) {
+        for shard in ended {
             changes += self.begin_anew(&rows[&shard]).await?;
         }
         Ok(changes > 0)
+    }
+
+    /// Makes the first leases of a new table, as far as nobody has made them.
+    async fn make_first(&mut self, listed: &Listed, rows: &Rows) -> Result<usize, TableError> {
+        let (mut made, mut failed) = (0, Ok(()));
+        self.unmade.retain(|lease| !sync::has_begun(lease.shard, &listed.shards, rows));
+        for lease in std::mem::take(&mut self.unmade) {
+            match self.create(vec![lease.clone()]).await {
+                Ok(one) => made += one,
+                Err(error) => {
+                    failed = Err(error);
+                    self.unmade.push(lease);
+                }
+            }
+        }
+        failed.map(|()| made)
     }
 
     /// Whoever owns the lease learns of it by its next renewal.

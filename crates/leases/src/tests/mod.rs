@@ -1,6 +1,7 @@
 //! Leases and workers as tests make them; the worker by itself, over a table in memory, and among
-//! others in a simulation.
+//! others in two simulations, without the mapping and with it.
 
+mod joint;
 mod over_table;
 mod simulation;
 mod steps;

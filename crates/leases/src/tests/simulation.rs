@@ -5,41 +5,22 @@
 //! - a checkpoint is written by the one who wrote the last, or by one who read it: they follow on
 //!   each other without a gap and never go back;
 //! - where nothing is stolen from the living, no two workers act for a shard at the same time, also
-//!   where a leader assigns leases and has them handed off;
+//!   where a leader assigns leases and has them handed off; where leases are stolen, only the one
+//!   that it was stolen from, and no longer than the failover time after that;
 //! - once the faults end, every lease is held by a living worker, and no worker that steals has two
 //!   more than another.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use baikonur_simulation::{Random, Tally, tell};
 use baikonur_stream::ShardId;
 
 use super::lease;
-use crate::lease::{Lease, Write};
+use crate::lease::{Lease, WorkerId, Write};
 use crate::place::Place;
 use crate::settings::Settings;
 use crate::worker::{Answer, Outcome, Worker};
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) % n
-    }
-
-    fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
-
-    fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
-        Duration::from_millis(range.start + self.below(range.end - range.start))
-    }
-}
 
 /// What a worker is about to do.
 #[derive(Clone)]
@@ -124,7 +105,6 @@ struct Leader {
     /// Counters, and since when.
     seen: BTreeMap<ShardId, (u64, Duration)>,
     next: Duration,
-    hand_offs: u64,
 }
 
 struct World {
@@ -138,8 +118,9 @@ struct World {
     names: u64,
     now: Duration,
     faults: bool,
-    checkpoints: u64,
-    takes: u64,
+    tally: Tally,
+    /// When a lease was taken from a worker, last.
+    taken: BTreeMap<(ShardId, WorkerId), Duration>,
 }
 
 /// The place as a number; the beginning is 0.
@@ -154,7 +135,7 @@ impl World {
         settings.max_leases_to_steal_at_one_time = usize::from(rules == Rules::Stealing);
         let shards = 1 + random.below(8) as u32;
         let table = (0..shards).map(|id| (ShardId::new(id), lease(id, None))).collect();
-        let leader = Leader { seen: BTreeMap::new(), next: Duration::ZERO, hand_offs: 0 };
+        let leader = Leader { seen: BTreeMap::new(), next: Duration::ZERO };
         let mut world = Self {
             seed,
             rules,
@@ -166,8 +147,8 @@ impl World {
             names: 0,
             now: Duration::ZERO,
             faults: true,
-            checkpoints: 0,
-            takes: 0,
+            tally: Tally::default(),
+            taken: BTreeMap::new(),
         };
         for _ in 0..1 + world.random.below(4) {
             let worker = world.newcomer();
@@ -219,7 +200,7 @@ impl World {
             {
                 // The counter stays as it is.
                 lease.checkpoint_owner = lease.owner.replace(other);
-                self.leader.hand_offs += 1;
+                self.tally.count("a hand-off begun");
             }
         }
     }
@@ -227,6 +208,7 @@ impl World {
     fn turn(&mut self, place: usize) {
         if self.faults && self.random.below(3000) == 0 {
             // Killed; another starts in its place, under another name.
+            self.tally.count("a worker killed");
             self.workers[place] = self.newcomer();
             return;
         }
@@ -261,6 +243,7 @@ impl World {
             sim.worker.scanned(clock, self.table.values().cloned());
             if !sim.leaving {
                 let adoptions = sim.worker.adoptions(self.table.values());
+                self.tally.count_all("an adoption", adoptions.len() as u64);
                 let random = &mut self.random;
                 let takes = match is_led {
                     true => Vec::new(),
@@ -272,6 +255,7 @@ impl World {
         }
         if self.faults && self.random.below(4000) == 0 {
             sim.leaving = true;
+            self.tally.count("a worker that leaves");
             let held: Vec<_> = sim.worker.held().keys().copied().collect();
             sim.todo.extend(held.into_iter().map(Plan::GiveUp));
         }
@@ -316,7 +300,10 @@ impl World {
         let sent = self.workers[place].clock(self.now);
         let pause = match self.faults && self.random.percent(2) {
             // The process stands still, or the network does.
-            true => self.random.millis(100..40_000),
+            true => {
+                self.tally.count("a write that took long");
+                self.random.millis(100..40_000)
+            }
             false => self.random.millis(1..60),
         };
         let fate = match self.random.below(100) {
@@ -325,19 +312,34 @@ impl World {
             8..=9 if self.faults => Fate::Twice,
             _ => Fate::Answered,
         };
+        let what = match fate {
+            Fate::Answered => "a write answered",
+            Fate::Unanswered => "a write without an answer",
+            Fate::Lost => "a write lost",
+            Fate::Twice => "a write that arrived twice",
+        };
+        self.tally.count(what);
         let arrives = self.now + pause;
         let flight = InFlight { plan, shard, write, sent, arrives, fate };
         self.workers[place].flight = Some(flight);
     }
 
-    /// Nobody else acts for the shard, unless it was stolen a moment ago.
+    /// Nobody else acts for the shard, unless it was stolen from that one: then until its next
+    /// renewal, and no longer than the failover time.
     fn check_alone(&self, place: usize, shard: ShardId) {
-        if self.rules == Rules::Stealing {
-            return;
-        }
         for (other, sim) in self.workers.iter().enumerate() {
-            let both = other != place && sim.acts_for(shard, self.now);
-            assert!(!both, "seed {}: two act for {shard} at {:?}", self.seed, self.now);
+            if other == place || !sim.acts_for(shard, self.now) {
+                continue;
+            }
+            let taken = self.taken.get(&(shard, sim.worker.me().clone()));
+            let since = taken.map(|taken| self.now - *taken);
+            let may = self.rules == Rules::Stealing
+                && since.is_some_and(|since| since < self.settings.failover_time);
+            assert!(
+                may,
+                "seed {}: two act for {shard} at {:?}, taken {since:?} ago",
+                self.seed, self.now
+            );
         }
     }
 
@@ -366,17 +368,27 @@ impl World {
         let mut row = self.table.get(&shard).cloned();
         let before = row.clone().expect("leases are not deleted here");
         if write.apply(&mut row).is_err() {
+            self.tally.count("a write refused");
             return Answer::Refused(row.map(Box::new));
         }
         let after = row.expect("leases are not deleted here");
+        self.tally.count(match write {
+            Write::Renew { .. } => "a renewal",
+            Write::Checkpoint { .. } => "a checkpoint",
+            Write::Take { .. } => "a take",
+            Write::Evict { .. } => "a lease freed",
+            Write::Assign { .. } => "a hand-off ended",
+            other => unreachable!("{other:?} is not made here"),
+        });
         if matches!(write, Write::Checkpoint { .. }) {
-            self.checkpoints += 1;
             let (from, to) = (position(&before.place), position(&after.place));
             // At most five on from what it was: by one who knew that.
             let follows = from < to && to <= from + 5;
             assert!(follows, "seed {}: {shard} from {from} to {to}", self.seed);
         }
-        self.takes += u64::from(matches!(write, Write::Take { .. }));
+        if let (Write::Take { .. }, Some(owner)) = (write, before.owner) {
+            self.taken.insert((shard, owner), self.now);
+        }
         assert!(after.counter > before.counter, "each write counts");
         self.table.insert(shard, after);
         Answer::Done
@@ -401,38 +413,48 @@ impl World {
     }
 }
 
-/// Runs one seed; gives checkpoints, and takes or hand-offs.
-fn run(seed: u64, rules: Rules) -> (u64, u64) {
+/// Seeds of an ordinary run of the tests.
+const SEEDS: u64 = 10_000;
+
+/// What every run has to contain, whatever the rules.
+const MUST_HAPPEN: [&str; 12] = [
+    "a checkpoint",
+    "a lease freed",
+    "a renewal",
+    "a worker killed",
+    "a worker that leaves",
+    "a write answered",
+    "a write lost",
+    "a write refused",
+    "a write that arrived twice",
+    "a write that took long",
+    "a write without an answer",
+    "an adoption",
+];
+
+/// Tells the story of a seed.
+fn run(seed: u64, rules: Rules) -> Tally {
     let mut world = World::new(seed, rules);
     world.run(Duration::from_secs(240), 1..300);
     world.check_rest();
-    (world.checkpoints, world.takes + world.leader.hand_offs)
+    world.tally
 }
 
-/// Seeds of a run; more by `BAIKONUR_SEEDS`.
-fn seeds() -> u64 {
-    std::env::var("BAIKONUR_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(500)
-}
-
-fn run_all(rules: Rules) {
-    let (checkpoints, moves) = (0..seeds())
-        .map(|seed| run(seed, rules))
-        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    // Something happened in these worlds.
-    assert!(checkpoints > 200 * seeds() && moves > 5 * seeds(), "{checkpoints}, {moves}");
+fn tell_all(rules: Rules, and: &[&'static str]) {
+    tell(SEEDS, &[&MUST_HAPPEN[..], and].concat(), &[], |seed| run(seed, rules));
 }
 
 #[test]
 fn workers_that_steal_never_lose_a_place_and_come_to_rest_balanced() {
-    run_all(Rules::Stealing);
+    tell_all(Rules::Stealing, &["a take"]);
 }
 
 #[test]
 fn workers_that_do_not_steal_never_act_for_a_shard_at_once() {
-    run_all(Rules::WithoutStealing);
+    tell_all(Rules::WithoutStealing, &["a take"]);
 }
 
 #[test]
 fn workers_that_are_led_hand_off_without_acting_for_a_shard_at_once() {
-    run_all(Rules::Led);
+    tell_all(Rules::Led, &["a hand-off begun", "a hand-off ended"]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use baikonur_stream::{
     Checkpoint, ChildShard, ConsumerName, Cursor, Lane, ProgressError, ReadError, ReadLimits,
-    ReadPage, SequenceNumber, ShardAddress, ShardProgress, StartingPosition,
+    ReadPage, SequenceNumber, ShardAddress, ShardProgress, StartingPosition, Timestamp,
 };
 use tokio::sync::Notify;
 
@@ -112,6 +112,11 @@ impl Hub {
             millis_behind_latest: place.millis_behind_latest,
             oldest_arrival: place.ledger.oldest_arrival(),
         }
+    }
+
+    /// When the oldest record arrived that the checkpoint has not passed.
+    pub(super) fn oldest_arrival(&self) -> Option<Timestamp> {
+        self.place().ledger.oldest_arrival()
     }
 
     /// Bytes that the lane may still take, so none when nothing more will come before others move.

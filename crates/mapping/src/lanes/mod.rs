@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baikonur_stream::{
     Begun, ConsumerName, Cursor, Lane, Progress, ProgressError, Read, ReadError, ReadLimits,
-    ReadPage, Shard, ShardAddress, ShardProgress, StartingPosition, StreamName,
+    ReadPage, Shard, ShardAddress, ShardProgress, StartingPosition, StreamName, Timestamp,
 };
 use tokio::task::JoinSet;
 
@@ -79,6 +79,11 @@ impl Seat {
     /// Bytes that the lane may hold beside those that it holds.
     pub(crate) fn room(&self) -> usize {
         self.hub.room(self.lane)
+    }
+
+    /// When the oldest record of the shard arrived that the checkpoint has not passed.
+    pub(crate) fn oldest_arrival(&self) -> Option<Timestamp> {
+        self.hub.oldest_arrival()
     }
 
     /// The whole shard, now that the lane is in this state.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::wall::Wall;
+use super::wall::{rfc3339, utc};
 use crate::intake::UNDECODABLE;
 use crate::objects::gzip::{Deflate, Gzip};
 use crate::objects::name;
@@ -66,15 +66,13 @@ impl Group<'_> {
             false => reason,
         };
         let consumer = folder_name(self.batch.consumer.as_str());
-        let arrival = Wall::of(first.arrival);
-        let Wall { year, month, day, hour, minute, second, .. } = arrival;
+        let arrival = utc(first.arrival, "%Y-%m/%d/%Y-%m-%d-%H:%M:%S");
         let stream = &self.batch.shard.stream;
         let shard = self.batch.shard.shard.index();
         let FailedRecord { sequence_number, sub_sequence, event_index, .. } = first;
         let (count, places) = (self.records.len(), self.places());
         format!(
-            "{reason}/{consumer}/{year:04}-{month:02}/{day:02}/\
-             {year:04}-{month:02}-{day:02}-{hour:02}:{minute:02}:{second:02}-\
+            "{reason}/{consumer}/{arrival}-\
              {stream}-{shard}-{sequence_number}-{sub_sequence}-{event_index}-{count}-{places:08x}.gz"
         )
     }
@@ -119,7 +117,7 @@ impl Group<'_> {
             sequence_number: record.sequence_number.to_string(),
             sub_sequence: record.sub_sequence,
             event_index: record.event_index,
-            arrival: Wall::of(record.arrival).rfc3339(),
+            arrival: rfc3339(record.arrival),
             partition_key,
             partition_key_base64,
             data,

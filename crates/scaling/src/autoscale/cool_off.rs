@@ -32,13 +32,15 @@ struct LastScaled {
 /// The last scalings of all monitors of a process.
 #[derive(Debug)]
 pub struct CoolOffs {
+    /// None in tests alone.
     path: Option<PathBuf>,
     last: Mutex<BTreeMap<String, LastScaled>>,
 }
 
 impl CoolOffs {
     /// Remembers nothing beyond this process.
-    pub fn in_memory() -> Self {
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
         Self { path: None, last: Mutex::default() }
     }
 

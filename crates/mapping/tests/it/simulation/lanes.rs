@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_mapping::{MemoryBudget, Settings};
+use baikonur_simulation::{EPOCH, Plan, Random, World};
 use baikonur_stream::{Checkpoint, Lane};
 use tokio::sync::watch;
 
-use super::mapping;
-use super::random::{Plan, Random};
-use super::world::{EPOCH, World};
+use super::in_its_own_time;
 
 /// A stream of one shard that nothing happens to.
-fn calm(settings: Settings) -> World {
+fn calm(settings: Settings) -> Arc<World> {
     let plan = Plan {
         records: 0,
         shards: 1,
@@ -26,27 +25,26 @@ fn calm(settings: Settings) -> World {
         faults: 0,
         crashes: 0,
         drains: 0,
+        down: Duration::ZERO,
         numbers_known: true,
         reshards: false,
         trims: false,
         damages: false,
         memory: 1 << 20,
+        workers: None,
     };
-    World::with(plan, 0, Random(7))
+    World::new(plan, 0, Random(7))
 }
 
 /// Runs the mapping in virtual time.
 pub(super) fn run(settings: Settings, fill: impl FnOnce(&World), time: Duration) -> Arc<World> {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let world = Arc::new(calm(settings.clone()));
+    in_its_own_time(async {
+        let world = calm(settings.clone());
         fill(&world);
-        let lanes = settings.parallelization_factor;
-        world.lock().begin_run(lanes, usize::MAX);
+        let process = world.begin_life(settings.parallelization_factor, usize::MAX);
         let memory = MemoryBudget::new(1 << 20);
         let (_drain, draining) = watch::channel(false);
-        let mapping = mapping(&world, settings, memory, 1);
+        let mapping = process.mapping(settings, memory, 1);
         let _ = tokio::time::timeout(time, mapping.run(draining)).await;
         assert!(!world.is_wrong(), "what went wrong stands above");
         world
@@ -94,7 +92,7 @@ fn lanes_are_delivered_side_by_side_and_a_hot_key_stays_in_order() {
     let world = run(with_lanes(4, 5), |world| fill(world, 400, key, |_| false), MINUTE);
     assert_eq!(settled(&world).len(), 400);
     assert_eq!(checkpoint(&world), Some(400));
-    let side_by_side = world.lock().tally.side_by_side;
+    let side_by_side = world.lock().side_by_side;
     assert!((2..=4).contains(&side_by_side), "{side_by_side}");
 }
 
@@ -102,7 +100,7 @@ fn lanes_are_delivered_side_by_side_and_a_hot_key_stays_in_order() {
 fn without_lanes_there_is_one_batch_at_a_time() {
     let world = run(with_lanes(1, 5), |world| fill(world, 400, |n| n % 7, |_| false), MINUTE);
     assert_eq!(settled(&world).len(), 400);
-    assert_eq!(world.lock().tally.side_by_side, 1);
+    assert_eq!(world.lock().side_by_side, 1);
 }
 
 #[test]
@@ -141,11 +139,9 @@ fn lanes_run_ahead_of_a_stuck_one_by_ten_batches_each_and_no_further() {
 fn a_shard_ends_when_every_lane_has_and_its_children_begin_then() {
     let write = |world: &World| {
         fill(world, 60, |n| n % 7, |_| false);
-        world.lock().reshard();
+        world.lock().reshard(EPOCH);
         fill(world, 60, |n| n % 7, |_| false);
-        let state = &mut *world.lock();
-        state.shards.iter_mut().for_each(|shard| shard.closed = true);
-        state.writer_done = true;
+        world.lock().close_all(EPOCH);
     };
     let world = run(with_lanes(3, 2), write, MINUTE);
     let state = world.lock();
@@ -166,18 +162,16 @@ fn what_is_in_memory_stays_within_the_budget_whatever_is_behind_it() {
 
 #[test]
 fn a_mapping_that_is_stuck_leaves_room_to_the_others() {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    in_its_own_time(async {
         let settings = Settings { in_flight_bytes: 1000, ..with_lanes(4, 10) };
         let memory = MemoryBudget::new(100);
-        let worlds: [Arc<World>; 2] = std::array::from_fn(|_| Arc::new(calm(settings.clone())));
+        let worlds: [Arc<World>; 2] = std::array::from_fn(|_| calm(settings.clone()));
         fill(&worlds[0], 300, |n| n % 7, |n| n < 7);
         fill(&worlds[1], 300, |n| n % 7, |_| false);
         let (_drain, draining) = watch::channel(false);
         let mappings = worlds.each_ref().map(|world| {
-            world.lock().begin_run(4, usize::MAX);
-            mapping(world, settings.clone(), memory.clone(), 1).run(draining.clone())
+            let process = world.begin_life(4, usize::MAX);
+            process.mapping(settings.clone(), memory.clone(), 1).run(draining.clone())
         });
         let [stuck, free] = mappings;
         let both = async { tokio::join!(stuck, free) };

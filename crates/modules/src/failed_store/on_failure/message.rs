@@ -7,7 +7,7 @@ use baikonur_stream::{FailedBatch, FailedRecord, GiveUpCondition, GivenUp, Times
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::failed_store::wall::Wall;
+use crate::failed_store::wall::{rfc3339, utc};
 
 /// The account and region of ARNs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,13 +124,10 @@ impl Told<'_> {
     /// The document's key, as Lambda makes it but for two things, so that a repetition replaces it: its time is that of
     /// the last record's arrival, and what Lambda draws by lot is derived from the batch.
     pub(super) fn key(&self) -> String {
-        let Wall { year, month, day, hour, minute, second, .. } = Wall::of(self.last().arrival);
+        let arrival = utc(self.last().arrival, "%Y/%m/%d/%Y-%m-%dT%H.%M.%S");
         let (mapping, shard) = (self.mapping_id(), self.batch.shard.shard);
         let request = self.request_id();
-        format!(
-            "aws/lambda/{mapping}/{shard}/{year:04}/{month:02}/{day:02}/\
-             {year:04}-{month:02}-{day:02}T{hour:02}.{minute:02}.{second:02}-{request}"
-        )
+        format!("aws/lambda/{mapping}/{shard}/{arrival}-{request}")
     }
 
     fn last(&self) -> &FailedRecord {
@@ -161,13 +158,13 @@ impl Told<'_> {
             },
             response_context,
             version: "1.0",
-            timestamp: Wall::of(now).rfc3339(),
+            timestamp: rfc3339(now),
             batch: BatchInfo {
                 shard_id: self.batch.shard.shard.to_string(),
                 start_sequence_number: first.sequence_number.to_string(),
                 end_sequence_number: last.sequence_number.to_string(),
-                approximate_arrival_of_first_record: Wall::of(first.arrival).rfc3339(),
-                approximate_arrival_of_last_record: Wall::of(last.arrival).rfc3339(),
+                approximate_arrival_of_first_record: rfc3339(first.arrival),
+                approximate_arrival_of_last_record: rfc3339(last.arrival),
                 batch_size: self.records.len(),
                 stream_arn: self.stream_arn(home),
             },
