@@ -87,6 +87,9 @@ pub(super) fn describe(config: &Config) -> String {
                 let word = if place == 0 { "of that what matches" } else { "or" };
                 text.push_str(&format!("       {word} {pattern}\n"));
             }
+            if let Some(steps) = module.intake.fields.in_words() {
+                text.push_str(&format!("       fields: {steps}\n"));
+            }
         }
     }
     text

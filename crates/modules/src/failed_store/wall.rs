@@ -3,7 +3,7 @@
 use baikonur_stream::Timestamp;
 
 /// A moment as a clock on the wall in UTC shows it.
-pub(super) struct Wall {
+pub(crate) struct Wall {
     pub(super) year: u64,
     pub(super) month: u64,
     pub(super) day: u64,
@@ -14,7 +14,7 @@ pub(super) struct Wall {
 }
 
 impl Wall {
-    pub(super) fn of(moment: Timestamp) -> Self {
+    pub(crate) fn of(moment: Timestamp) -> Self {
         let (days, second) = (moment.seconds() / 86_400, moment.seconds() % 86_400);
         let (year, month, day) = date(days);
         Self {
@@ -29,7 +29,7 @@ impl Wall {
     }
 
     /// `2026-11-25T09:00:00.123Z`.
-    pub(super) fn rfc3339(&self) -> String {
+    pub(crate) fn rfc3339(&self) -> String {
         let Self { year, month, day, hour, minute, second, millisecond } = self;
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
     }
