@@ -351,6 +351,10 @@ mod tests {
             String::from_utf8(out.finish().unwrap()).unwrap()
         };
         // printf é | openssl dgst -sha256 -hmac 0123456789abcdef
+        assert_eq!(
+            of("\"é\""),
+            "\"26382c5adb93384755a55b17c0c37aae724ec74042101cae59fd075e577a743c\""
+        );
         assert_eq!(of("\"é\""), of(r#""\u00e9""#));
         assert_eq!(of("\"7\""), of("7"));
         assert_ne!(of("7"), of("7.0"));

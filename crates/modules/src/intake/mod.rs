@@ -15,6 +15,8 @@ mod settings;
 mod take;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_fields;
 
 use baikonur_record::{LogEvent, Payload};
 use baikonur_stream::{PartitionKey, RejectedRecord, SequenceNumber, Timestamp};

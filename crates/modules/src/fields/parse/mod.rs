@@ -7,6 +7,8 @@
 
 mod container;
 mod members;
+#[cfg(test)]
+mod tests;
 
 use baikonur_record::EnvelopeEvent;
 use baikonur_stream::Timestamp;
