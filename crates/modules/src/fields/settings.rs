@@ -19,9 +19,6 @@ use super::tree;
 const REDACTED: &str = "[redacted]";
 /// Fields that may be added.
 const ADDED_MAX: usize = 64;
-/// Keys of the table.
-const KEYS: &[&str] = &["parse", "drop", "rename", "redact", "add", "overwrite"];
-
 /// What `parse` may name.
 const READERS: [(&str, Reader); 3] =
     [("cloudwatch", Reader::CloudWatch), ("container", Reader::Container), ("json", Reader::Json)];
@@ -142,6 +139,18 @@ impl RedactKeys {
     }
 }
 
+/// The keys of the table.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Key {
+    Parse,
+    Drop,
+    Rename,
+    Redact,
+    Add,
+    Overwrite,
+}
+
 /// The settings, and what their entries lay claim to.
 #[derive(Default)]
 struct Reading {
@@ -236,24 +245,25 @@ impl<'de> Deserialize<'de> for FieldsSettings {
                 mut table: A,
             ) -> Result<FieldsSettings, A::Error> {
                 let mut reading = Reading::default();
-                while let Some(key) = table.next_key::<String>()? {
+                while let Some(key) = table.next_key::<Key>()? {
                     let reading = &mut reading;
-                    match &*key {
-                        "parse" => table.next_value_seed(List(|name: &str| reading.parse(name)))?,
-                        "drop" => table.next_value_seed(List(|path: &str| reading.drop(path)))?,
-                        "rename" => {
-                            table.next_value_seed(Table(|from: &str, to| {
-                                reading.rename(from, to)
-                            }))?;
+                    match key {
+                        Key::Parse => {
+                            table.next_value_seed(List(|name: &str| reading.parse(name)))?;
                         }
-                        "redact" => table.next_value_seed(Redactions(reading))?,
-                        "add" => {
-                            table.next_value_seed(Table(|name: &str, value| {
-                                reading.add(name, value)
-                            }))?;
+                        Key::Drop => {
+                            table.next_value_seed(List(|path: &str| reading.drop(path)))?;
                         }
-                        "overwrite" => reading.settings.overwrite = table.next_value()?,
-                        _ => return Err(A::Error::unknown_field(&key, KEYS)),
+                        Key::Rename => {
+                            let rename = |from: &str, to| reading.rename(from, to);
+                            table.next_value_seed(Table(rename))?;
+                        }
+                        Key::Redact => table.next_value_seed(Redactions(reading))?,
+                        Key::Add => {
+                            let add = |name: &str, value| reading.add(name, value);
+                            table.next_value_seed(Table(add))?;
+                        }
+                        Key::Overwrite => reading.settings.overwrite = table.next_value()?,
                     }
                 }
                 Ok(reading.settings)
