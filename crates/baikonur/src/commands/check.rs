@@ -88,7 +88,9 @@ pub(super) fn describe(config: &Config) -> String {
                 text.push_str(&format!("       {word} {pattern}\n"));
             }
             if let Some(steps) = module.intake.fields.in_words() {
-                text.push_str(&format!("       fields: {steps}\n"));
+                let shown = config.leases.is_some() && module.intake.fields.names_the_host();
+                let moves = if shown { " ({host} is another after a takeover)" } else { "" };
+                text.push_str(&format!("       fields: {steps}{moves}\n"));
             }
         }
     }

@@ -370,6 +370,10 @@ impl<'de, F: FnOnce(Scalar) -> Result<(), String>> Visitor<'de> for Each<F> {
         (self.0)(Scalar::Json(value.to_string())).map_err(E::custom)
     }
 
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        (self.0)(Scalar::Json(value.to_string())).map_err(E::custom)
+    }
+
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
         let json = serde_json::Number::from_f64(value);
         let json = json.ok_or_else(|| E::custom(format!("{value} is no number of JSON")))?;
