@@ -30,15 +30,14 @@ use parse::Readers;
 use template::Prepared;
 use tree::Tree;
 
-/// What an added field takes, at a guess, for the size of a buffer.
-const ADDED_BYTES: usize = 64;
-
 /// The settings of a module, compiled.
 #[derive(Debug)]
 pub(crate) struct Fields {
     readers: Readers,
     tree: Option<Tree>,
     added: Vec<Added>,
+    /// What added fields take, about, for the size of a buffer.
+    added_bytes: usize,
     overwrite: bool,
 }
 
@@ -65,10 +64,13 @@ impl Fields {
             head.push(b':');
             Added { name: name.as_str().into(), head, value: template.on_host(host) }
         });
+        let added: Vec<_> = added.collect();
+        let bytes = |added: &Added| added.head.len() + added.value.expected_bytes() + 1;
         Some(Self {
+            added_bytes: added.iter().map(bytes).sum(),
             readers: Readers::new(&settings.parse),
             tree: Tree::new(settings),
-            added: added.collect(),
+            added,
             overwrite: settings.overwrite,
         })
     }
@@ -119,7 +121,7 @@ impl Fields {
         if self.tree.is_none() && (seen.0 == 0 || !self.overwrite) {
             return adding.splice(text, seen, max);
         }
-        rewrite::rewrite(text, self.tree.as_ref(), &adding, max)
+        rewrite::rewrite(text, self.tree.as_ref(), &adding, self.added_bytes, max)
     }
 
     /// A name that is made of the event, where a search for all texts finds something in it.
@@ -148,8 +150,7 @@ impl Adding<'_, '_> {
         let Some((_, before)) = text.split_last().filter(|_| self.any(seen.0)) else {
             return Ok(None);
         };
-        let expected = text.len() + self.fields.added.len() * ADDED_BYTES;
-        let mut out = Bounded::new(expected, max);
+        let mut out = Bounded::new(text.len() + self.fields.added_bytes, max);
         out.push(before);
         if !before.trim_ascii_end().ends_with(b"{") {
             out.push(b",");

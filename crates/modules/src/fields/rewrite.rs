@@ -11,6 +11,9 @@ use super::json_text::{self, Bounded, TooLarge};
 use super::mask;
 use super::tree::{Node, Tree};
 
+/// Room for names and values that become longer.
+const SPARE_BYTES: usize = 128;
+
 /// The fields that are added to the event itself.
 pub(super) trait Additions {
     /// The place of the field with this name, less than 64.
@@ -24,7 +27,7 @@ pub(super) trait Additions {
 }
 
 /// The event `text`, a valid object without white space around it, changed as `tree` and `additions` say; none when
-/// there is nothing to change.
+/// there is nothing to change. What is added takes about `added_bytes`.
 ///
 /// # Errors
 /// When it would be more than `max` bytes.
@@ -32,6 +35,7 @@ pub(super) fn rewrite(
     text: &[u8],
     tree: Option<&Tree>,
     additions: &impl Additions,
+    added_bytes: usize,
     max: usize,
 ) -> Result<Option<Vec<u8>>, TooLarge> {
     let nothing = Node::default();
@@ -40,7 +44,7 @@ pub(super) fn rewrite(
         tree,
         overwrite: additions.overwrite(),
         additions,
-        out: Bounded::new(text.len() + 256, max),
+        out: Bounded::new(text.len() + added_bytes + SPARE_BYTES, max),
         copied: 0,
         changed: false,
     };

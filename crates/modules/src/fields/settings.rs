@@ -94,8 +94,9 @@ impl FieldsSettings {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         let mut keys = self.redact.iter().filter_map(|redact| redact.key.as_ref());
+        let renamings = tree::renamings(&self.rename);
         let key =
-            keys.find(|key| tree::spellings_before_renaming(key, &self.rename).iter().any(hides))?;
+            keys.find(|key| tree::spellings_before_renaming(key, &renamings).iter().any(hides))?;
         Some(key.to_string())
     }
 }

@@ -143,7 +143,19 @@ fn append_content(parts: &mut Vec<Part>, text: &str) {
     append(parts, &quoted[1..quoted.len() - 1]);
 }
 
+/// What a name, a number or a time takes, about.
+const KNOWN_BYTES: usize = 40;
+
 impl Prepared {
+    /// What the value takes, about.
+    pub(super) fn expected_bytes(&self) -> usize {
+        let bytes = |part: &Part| match part {
+            Part::Json(json) => json.len(),
+            _ => KNOWN_BYTES,
+        };
+        self.0.iter().map(bytes).sum()
+    }
+
     pub(super) fn write(&self, place: &Place<'_>, out: &mut Bounded) {
         for part in &self.0 {
             match part {

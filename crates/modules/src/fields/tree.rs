@@ -7,6 +7,7 @@ use super::settings::FieldsSettings;
 /// A place in an event that some path leads to or through, by the names that the event came with.
 #[derive(Debug, Default)]
 pub(super) struct Node {
+    /// In the order of their names.
     children: Vec<(Box<str>, Node)>,
     pub(super) dropped: bool,
     /// Its new name.
@@ -19,8 +20,8 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn child(&self, name: &[u8]) -> Option<&Self> {
-        let known = self.children.iter().find(|(known, _)| known.as_bytes() == name);
-        known.map(|(_, child)| child)
+        let place = self.children.binary_search_by(|(known, _)| known.as_bytes().cmp(name));
+        place.ok().map(|place| &self.children[place].1)
     }
 
     pub(super) fn has_children(&self) -> bool {
@@ -35,10 +36,10 @@ impl Node {
     fn at(&mut self, names: &[String]) -> &mut Self {
         let mut node = self;
         for name in names {
-            let place = node.children.iter().position(|(known, _)| **known == **name);
-            let place = place.unwrap_or_else(|| {
-                node.children.push((name.as_str().into(), Self::default()));
-                node.children.len() - 1
+            let place = node.children.binary_search_by(|(known, _)| (**known).cmp(name));
+            let place = place.unwrap_or_else(|place| {
+                node.children.insert(place, (name.as_str().into(), Self::default()));
+                place
             });
             node = &mut node.children[place].1;
         }
@@ -76,10 +77,9 @@ impl Tree {
                 tree.root.at(&names).dropped = true;
             }
         }
-        for (path, name) in &settings.rename {
-            for (names, name) in renamings(path, name) {
-                tree.root.at(&names).renamed = Some(name.into());
-            }
+        let renamings = renamings(&settings.rename);
+        for (names, name) in &renamings {
+            tree.root.at(names).renamed = Some(name.as_str().into());
         }
         for redact in &settings.redact {
             let place = match &redact.pattern {
@@ -95,7 +95,7 @@ impl Tree {
             match &redact.key {
                 None => tree.root.searches.push(place),
                 Some(key) => {
-                    for names in spellings_before_renaming(key, &settings.rename) {
+                    for names in spellings_before_renaming(key, &renamings) {
                         let node = tree.root.at(&names);
                         match redact.pattern {
                             Some(_) => node.searches.push(place),
@@ -119,15 +119,20 @@ impl Tree {
     }
 }
 
-/// Every spelling of a path, and what the last name of it becomes: where that has dots of the path in it, only what is
-/// behind the last one is another.
-pub(super) fn renamings(path: &Path, to: &str) -> Vec<(Vec<String>, String)> {
-    let (last, _) = path.split_last();
+/// A place, and what the last name of it becomes.
+pub(super) type Renaming = (Vec<String>, String);
+
+/// Every spelling of the paths that are renamed. Where the last name has dots of the path in it, only what is behind the
+/// last one becomes another.
+pub(super) fn renamings(renames: &[(Path, String)]) -> Vec<Renaming> {
     let mut renamings = Vec::new();
-    for names in path.spellings() {
-        if let Some(before) = names.last().and_then(|name| name.strip_suffix(last)) {
-            let name = format!("{before}{to}");
-            renamings.push((names, name));
+    for (path, to) in renames {
+        let (last, _) = path.split_last();
+        for names in path.spellings() {
+            if let Some(before) = names.last().and_then(|name| name.strip_suffix(last)) {
+                let name = format!("{before}{to}");
+                renamings.push((names, name));
+            }
         }
     }
     renamings
@@ -135,26 +140,21 @@ pub(super) fn renamings(path: &Path, to: &str) -> Vec<(Vec<String>, String)> {
 
 /// The names that may lead to a field that a redaction calls `key`, which may be a name from before or from after the
 /// renaming: a redaction that a renaming could undo would leak.
-pub(super) fn spellings_before_renaming(
-    key: &Path,
-    renames: &[(Path, String)],
-) -> Vec<Vec<String>> {
+pub(super) fn spellings_before_renaming(key: &Path, renamings: &[Renaming]) -> Vec<Vec<String>> {
     let mut all = key.spellings();
     let mut next = 0;
     while next < all.len() {
-        for (from, to) in renames {
-            for (source, to) in renamings(from, to) {
-                let (last, before) = source.split_last().expect("a path has a name");
-                let spelling = &all[next];
-                let names_the_target = spelling.len() >= source.len()
-                    && spelling[..before.len()] == *before
-                    && spelling[before.len()] == to;
-                if names_the_target {
-                    let mut earlier = spelling.clone();
-                    earlier[before.len()] = last.clone();
-                    if !all.contains(&earlier) {
-                        all.push(earlier);
-                    }
+        for (source, to) in renamings {
+            let (last, before) = source.split_last().expect("a path has a name");
+            let spelling = &all[next];
+            let names_the_target = spelling.len() >= source.len()
+                && spelling[..before.len()] == *before
+                && spelling[before.len()] == *to;
+            if names_the_target {
+                let mut earlier = spelling.clone();
+                earlier[before.len()] = last.clone();
+                if !all.contains(&earlier) {
+                    all.push(earlier);
                 }
             }
         }

@@ -54,8 +54,12 @@ impl Room {
         &mut self,
         make: impl FnOnce(usize) -> Result<Option<Vec<u8>>, TooLarge>,
     ) -> Result<Option<Bytes>, Reason> {
-        match make(self.limit - self.used) {
-            Ok(made) => Ok(made.map(|made| {
+        match make(self.limit.saturating_sub(self.used)) {
+            Ok(made) => Ok(made.map(|mut made| {
+                // Its buffer is as large as the event was; what is left of it may be little.
+                if made.len() < made.capacity() / 2 {
+                    made.shrink_to_fit();
+                }
                 self.used += made.len();
                 made.into()
             })),
