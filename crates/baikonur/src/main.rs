@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod config;
 mod control;
+mod host;
 mod observe;
 mod pipeline;
 mod put_records;

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod batches;
 pub mod failed_store;
+pub mod fields;
 pub mod forward;
 pub mod intake;
 pub mod objects;

@@ -20,8 +20,16 @@ pub(crate) enum Content {
     NoEnvelope,
     /// `CONTROL_MESSAGE`: CloudWatch Logs checks whether the stream can be reached.
     Control,
-    /// `DATA_MESSAGE`.
-    Events(Vec<Event>),
+    /// `DATA_MESSAGE`: what it says of all its events, and the events.
+    Events(Head, Vec<Event>),
+}
+
+/// What an envelope says of all its log events: where the values stand in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    owner: Option<Range<usize>>,
+    log_group: Option<Range<usize>>,
+    log_stream: Option<Range<usize>>,
 }
 
 /// One element of `logEvents`.
@@ -49,6 +57,7 @@ fn read(document: &[u8], events_max: usize) -> Content {
     }
     let mut message_type = None;
     let mut log_events = None;
+    let mut head = Head::default();
     let root = scan::root(document, |cursor, key| {
         if key.is(b"logEvents") && cursor.peek() == Some(b'[') {
             log_events = Some(events(cursor, events_max)?);
@@ -59,12 +68,18 @@ fn read(document: &[u8], events_max: usize) -> Content {
             message_type = Some(value);
         } else if key.is(b"logEvents") {
             log_events = None;
+        } else if key.is(b"owner") {
+            head.owner = Some(value);
+        } else if key.is(b"logGroup") {
+            head.log_group = Some(value);
+        } else if key.is(b"logStream") {
+            head.log_stream = Some(value);
         }
         Ok(())
     });
     let message_type = message_type.map(|span| &document[span]);
     match (root, message_type, log_events) {
-        (Ok(_), Some(br#""DATA_MESSAGE""#), Some(events)) => Content::Events(events),
+        (Ok(_), Some(br#""DATA_MESSAGE""#), Some(events)) => Content::Events(head, events),
         (Ok(_), Some(br#""CONTROL_MESSAGE""#), _) => Content::Control,
         _ => Content::NoEnvelope,
     }
@@ -117,17 +132,95 @@ pub(crate) fn message(document: &Bytes, event: &Event) -> Result<Bytes, (Bytes, 
     })
 }
 
+/// A log event in its envelope, while it is visited.
+#[derive(Debug, Clone, Copy)]
+pub struct InEnvelope<'d> {
+    document: &'d Bytes,
+    head: &'d Head,
+    event: &'d Event,
+}
+
+impl<'d> InEnvelope<'d> {
+    pub(crate) fn new(document: &'d Bytes, head: &'d Head, event: &'d Event) -> Self {
+        Self { document, head, event }
+    }
+
+    /// The same, to keep: it shares the envelope's bytes.
+    pub fn to_owned(self) -> EnvelopeEvent {
+        EnvelopeEvent {
+            document: self.document.clone(),
+            head: self.head.clone(),
+            event: self.event.span.clone(),
+        }
+    }
+}
+
+/// A log event and the envelope that it came in.
+#[derive(Debug, Clone)]
+pub struct EnvelopeEvent {
+    document: Bytes,
+    head: Head,
+    event: Range<usize>,
+}
+
+impl EnvelopeEvent {
+    /// What the envelope says of the event, under the names that CloudWatch Logs gives them: `owner`, `logGroup`,
+    /// `logStream`, and the event's own `id` and `timestamp` (milliseconds since 1970). Each is JSON as it is written in
+    /// the envelope; none where it is missing, or of another kind than CloudWatch Logs writes.
+    pub fn metadata(&self) -> [(&'static str, Option<&[u8]>); 5] {
+        let (mut id, mut timestamp) = (None, None);
+        // An event that is no object has neither; the whole is known to be valid.
+        let _ = Cursor::within(&self.document, self.event.clone()).object(|cursor, key| {
+            let value = cursor.value()?;
+            if key.is(b"id") {
+                id = Some(value);
+            } else if key.is(b"timestamp") {
+                timestamp = Some(value);
+            }
+            Ok(())
+        });
+        let value = |span: Option<Range<usize>>| span.map(|span| &self.document[span]);
+        let text = |span| value(span).filter(|value| value.starts_with(b"\""));
+        let number = |span| value(span).filter(|value| matches!(value[0], b'-' | b'0'..=b'9'));
+        let Head { owner, log_group, log_stream } = self.head.clone();
+        [
+            ("owner", text(owner)),
+            ("logGroup", text(log_group)),
+            ("logStream", text(log_stream)),
+            ("id", text(id)),
+            ("timestamp", number(timestamp)),
+        ]
+    }
+
+    /// An envelope with this event alone: decoded, it gives the event again.
+    pub fn alone(&self) -> Bytes {
+        let mut envelope = br#"{"messageType":"DATA_MESSAGE""#.to_vec();
+        for (name, value) in &self.metadata()[..3] {
+            if let Some(value) = value {
+                envelope.extend_from_slice(b",\"");
+                envelope.extend_from_slice(name.as_bytes());
+                envelope.extend_from_slice(b"\":");
+                envelope.extend_from_slice(value);
+            }
+        }
+        envelope.extend_from_slice(br#","logEvents":["#);
+        envelope.extend_from_slice(&self.document[self.event.clone()]);
+        envelope.extend_from_slice(b"]}");
+        envelope.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
-    use super::{Content, message, open};
+    use super::{Content, InEnvelope, message, open};
 
     fn messages(document: &str) -> Vec<Result<String, (String, &'static str)>> {
         let document = Bytes::copy_from_slice(document.as_bytes());
         let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         match open(&document, 100) {
-            Content::Events(events) => events
+            Content::Events(_, events) => events
                 .iter()
                 .map(|event| {
                     message(&document, event).map(text).map_err(|(event, what)| (text(event), what))
@@ -196,16 +289,42 @@ mod tests {
         let document = Bytes::from_static(
             br#"{"messageType":"DATA_MESSAGE","logEvents":[{"message":"shared"}]}"#,
         );
-        let Content::Events(events) = open(&document, 100) else { panic!() };
+        let Content::Events(_, events) = open(&document, 100) else { panic!() };
         let message = message(&document, &events[0]).unwrap();
         assert!(document.as_ptr_range().contains(&message.as_ptr()));
+    }
+
+    #[test]
+    fn an_event_knows_what_its_envelope_says_of_it() {
+        let document = Bytes::from_static(
+            br#"{"messageType":"DATA_MESSAGE","owner":"123","logGroup":"/g","subscriptionFilters":[],"logEvents":[
+            {"id":"1","timestamp":5,"message":"a"},{"id":{},"timestamp":"x","message":"b \"c\""}],"logStream":"s\u0041"}"#,
+        );
+        let told = |document: &Bytes, place: usize| {
+            let Content::Events(head, events) = open(document, 100) else { panic!() };
+            let event = InEnvelope::new(document, &head, &events[place]).to_owned();
+            let metadata: Vec<_> = event
+                .metadata()
+                .into_iter()
+                .map(|(name, value)| {
+                    format!("{name}={}", String::from_utf8_lossy(value.unwrap_or(b"-")))
+                })
+                .collect();
+            (metadata.join(" "), message(document, &events[place]).unwrap(), event.alone())
+        };
+        let (first, _, _) = told(&document, 0);
+        assert_eq!(first, r#"owner="123" logGroup="/g" logStream="s\u0041" id="1" timestamp=5"#);
+        let (second, text, alone) = told(&document, 1);
+        assert_eq!(second, r#"owner="123" logGroup="/g" logStream="s\u0041" id=- timestamp=-"#);
+        let (again, same_text, _) = told(&alone, 0);
+        assert_eq!((again, same_text), (second, text), "alone it is the same event");
     }
 
     #[test]
     fn no_more_events_are_listed_than_one_above_the_limit() {
         let document =
             format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{}0]}}"#, "0,".repeat(50));
-        let Content::Events(events) = open(document.as_bytes(), 10) else { panic!() };
+        let Content::Events(_, events) = open(document.as_bytes(), 10) else { panic!() };
         assert_eq!(events.len(), 11);
     }
 }

@@ -42,6 +42,11 @@ pub struct LogEvent {
 }
 
 impl LogEvent {
+    /// Gives the event the id that it would have without one of its own.
+    pub fn forget_own_id(&mut self, origin: &Origin<'_>) {
+        self.log_id = LogId::derive(origin, self.sub_sequence, self.event_index);
+    }
+
     /// The JSON text on one line; shares `json` when it already is.
     pub fn to_one_line(&self) -> Bytes {
         if self.one_line {

@@ -22,12 +22,13 @@ mod timestamp;
 mod timezone;
 mod whitelist;
 
+pub use envelope::{EnvelopeEvent, InEnvelope};
 pub use event::{LogEvent, Origin};
 pub use event_time::EventTime;
 pub use field_path::{FieldPath, FieldPathError};
 pub use log_id::LogId;
 pub use log_type::{LogType, SchemaProblem};
-pub use payload::{Limits, Payload, for_each_payload, payloads};
+pub use payload::{Limits, Payload, for_each_payload, for_each_payload_within, payloads};
 pub use rejection::{Reason, RejectedPayload};
 pub use schema::Schema;
 pub use timestamp::{ParsedTime, TimestampError, parse_timestamp};

@@ -58,6 +58,11 @@ impl LogType {
         Self { declared, problem }
     }
 
+    /// The same with another value for the one that the record gives.
+    pub fn redeclared(&self, declared: String) -> Self {
+        Self { declared: Some(declared.into()), problem: self.problem.clone() }
+    }
+
     /// The record's own value, unescaped; `None` when it has none.
     pub fn declared(&self) -> Option<&str> {
         let text = self.declared.as_deref()?;

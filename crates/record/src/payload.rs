@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::envelope::InEnvelope;
 use crate::{Reason, RejectedPayload, aggregate, envelope, gzip};
 
 /// What one Kinesis record may grow into.
@@ -78,9 +79,17 @@ pub fn payloads(data: &Bytes, limits: &Limits) -> Vec<Result<Payload, RejectedPa
 /// Nothing is lost: what cannot be decoded comes as a rejection with its bytes as they were.
 ///
 /// Gives the bytes that came out of decompression, also where it failed: what the record cost.
-pub fn for_each_payload<F>(data: &Bytes, limits: &Limits, visit: F) -> usize
+pub fn for_each_payload<F>(data: &Bytes, limits: &Limits, mut visit: F) -> usize
 where
     F: FnMut(Result<Payload, RejectedPayload>),
+{
+    for_each_payload_within(data, limits, |payload, _| visit(payload))
+}
+
+/// As [`for_each_payload`]; `visit` also gets the CloudWatch Logs envelope that a payload was a log event of.
+pub fn for_each_payload_within<F>(data: &Bytes, limits: &Limits, visit: F) -> usize
+where
+    F: FnMut(Result<Payload, RejectedPayload>, Option<InEnvelope<'_>>),
 {
     let mut intake = Intake {
         limits,
@@ -114,7 +123,7 @@ struct Intake<'l, F> {
 
 impl<F> Intake<'_, F>
 where
-    F: FnMut(Result<Payload, RejectedPayload>),
+    F: FnMut(Result<Payload, RejectedPayload>, Option<InEnvelope<'_>>),
 {
     /// Takes one user record of an aggregate; false when no more are wanted.
     fn aggregated(&mut self, data: &Bytes, record: Result<Payload, aggregate::BadIndex>) -> bool {
@@ -132,7 +141,7 @@ where
             }
             Err(aggregate::BadIndex { sub_sequence, table }) => {
                 let whole = Payload { sub_sequence, ..Payload::plain(data.clone()) };
-                (self.visit)(Err(whole.reject(Reason::BadAggregate { sub_sequence, table })));
+                (self.visit)(Err(whole.reject(Reason::BadAggregate { sub_sequence, table })), None);
             }
         }
         true
@@ -154,10 +163,10 @@ where
             }
             Err(gzip::Failure::TooLarge) => {
                 let limit = self.limits.decompressed_bytes;
-                (self.visit)(Err(record.reject(Reason::TooLarge { limit })));
+                (self.visit)(Err(record.reject(Reason::TooLarge { limit })), None);
             }
             Err(gzip::Failure::Broken(what)) => {
-                (self.visit)(Err(record.reject(Reason::BadGzip { what })));
+                (self.visit)(Err(record.reject(Reason::BadGzip { what })), None);
             }
         }
     }
@@ -167,40 +176,48 @@ where
         let document = decompressed.as_ref().unwrap_or(&record.bytes);
         if document.is_empty() {
             self.payloads_left = self.payloads_left.saturating_sub(1);
-            return (self.visit)(Err(record.reject(Reason::Empty)));
+            return (self.visit)(Err(record.reject(Reason::Empty)), None);
         }
         match envelope::open(document, self.payloads_left) {
             envelope::Content::NoEnvelope => {
                 self.payloads_left = self.payloads_left.saturating_sub(1);
-                (self.visit)(Ok(match decompressed {
+                let payload = match decompressed {
                     Some(bytes) => Payload { bytes, ..record },
                     None => record,
-                }));
+                };
+                (self.visit)(Ok(payload), None);
             }
             envelope::Content::Control => {}
-            envelope::Content::Events(events) => {
+            envelope::Content::Events(head, events) => {
                 let document = document.clone();
-                self.events(&document, &events, record);
+                self.events(&document, &head, &events, record);
             }
         }
     }
 
-    fn events(&mut self, document: &Bytes, events: &[envelope::Event], record: Payload) {
+    fn events(
+        &mut self,
+        document: &Bytes,
+        head: &envelope::Head,
+        events: &[envelope::Event],
+        record: Payload,
+    ) {
         for (event_index, event) in (0..).zip(events) {
             if self.payloads_left == 0 {
                 return self.reject_rest(Payload { event_index, ..record });
             }
             self.payloads_left -= 1;
             let of_event = |bytes| Payload { bytes, event_index, ..record.clone() };
-            (self.visit)(match envelope::message(document, event) {
+            let payload = match envelope::message(document, event) {
                 Ok(message) => Ok(of_event(message)),
                 Err((event, what)) => Err(of_event(event).reject(Reason::BadEnvelope { what })),
-            });
+            };
+            (self.visit)(payload, Some(InEnvelope::new(document, head, event)));
         }
     }
 
     fn reject_rest(&mut self, whole: Payload) {
         let limit = self.limits.payloads;
-        (self.visit)(Err(whole.reject(Reason::TooManyPayloads { limit })));
+        (self.visit)(Err(whole.reject(Reason::TooManyPayloads { limit })), None);
     }
 }

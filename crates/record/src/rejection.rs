@@ -74,6 +74,12 @@ pub enum Reason {
         /// What was expected there.
         what: &'static str,
     },
+    /// More bytes than `limit` would be made of one Kinesis record by what a module's `fields` put into its events.
+    #[error("the module's fields would make more than {limit} bytes of one record")]
+    TooLargeWithFields {
+        /// The limit, in bytes per Kinesis record.
+        limit: usize,
+    },
     /// JSON, but its root is not an object.
     #[error("the JSON root is not an object")]
     NotAnObject,
@@ -91,6 +97,7 @@ impl Reason {
             Self::BadEnvelope { .. } => "bad_envelope",
             Self::NotUtf8 { .. } => "not_utf8",
             Self::NotJson { .. } => "not_json",
+            Self::TooLargeWithFields { .. } => "too_large_with_fields",
             Self::NotAnObject => "not_an_object",
         }
     }

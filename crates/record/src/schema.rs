@@ -56,7 +56,22 @@ impl Schema {
         payload: Payload,
         origin: &Origin<'_>,
     ) -> Result<LogEvent, RejectedPayload> {
-        let fields = match self.fields(&payload.bytes) {
+        self.event_seeing(payload, origin, |_| {})
+    }
+
+    /// As [`event`](Self::event); `see` is called with the keys of the root object, so that who wants to know of one needs
+    /// no pass of its own.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    #[inline]
+    pub fn event_seeing(
+        &self,
+        payload: Payload,
+        origin: &Origin<'_>,
+        see: impl FnMut(scan::Key<'_>),
+    ) -> Result<LogEvent, RejectedPayload> {
+        let fields = match self.fields(&payload.bytes, see) {
             Ok(fields) => fields,
             Err(reason) => return Err(payload.reject(reason)),
         };
@@ -96,9 +111,25 @@ impl Schema {
     /// # Errors
     /// As [`event`](Self::event).
     pub fn log_type(&self, payload: &Payload) -> Result<LogType, RejectedPayload> {
+        self.log_type_seeing(payload, |_| {})
+    }
+
+    /// As [`log_type`](Self::log_type), and as [`event_seeing`](Self::event_seeing).
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    #[inline]
+    pub fn log_type_seeing(
+        &self,
+        payload: &Payload,
+        mut see: impl FnMut(scan::Key<'_>),
+    ) -> Result<LogType, RejectedPayload> {
         let text = &payload.bytes;
         let mut found = Candidates::default();
-        let root = object(text, |key, value| self.log_type_field.offer(&mut found, key, value));
+        let root = object(text, |key, value| {
+            see(key);
+            self.log_type_field.offer(&mut found, key, value);
+        });
         if let Err(reason) = root {
             return Err(payload.clone().reject(reason));
         }
@@ -108,11 +139,12 @@ impl Schema {
     }
 
     #[inline]
-    fn fields(&self, text: &[u8]) -> Result<Fields, Reason> {
+    fn fields(&self, text: &[u8], mut see: impl FnMut(scan::Key<'_>)) -> Result<Fields, Reason> {
         let mut log_type = Candidates::default();
         let mut log_id = Candidates::default();
         let mut time = Candidates::default();
         let root = object(text, |key, value| {
+            see(key);
             self.log_type_field.offer(&mut log_type, key, value);
             self.log_id_field.offer(&mut log_id, key, value);
             self.log_timestamp_field.offer(&mut time, key, value);

@@ -87,6 +87,11 @@ pub(super) fn describe(config: &Config) -> String {
                 let word = if place == 0 { "of that what matches" } else { "or" };
                 text.push_str(&format!("       {word} {pattern}\n"));
             }
+            if let Some(steps) = module.intake.fields.in_words() {
+                let shown = config.leases.is_some() && module.intake.fields.names_the_host();
+                let moves = if shown { " ({host} is another after a takeover)" } else { "" };
+                text.push_str(&format!("       fields: {steps}{moves}\n"));
+            }
         }
     }
     text

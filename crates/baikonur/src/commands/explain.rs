@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::lines::{Line, Lines};
 use crate::config::{Config, Kind, Overrides};
+use crate::host;
 
 /// Say what becomes of records: their events, and the keys, indices and tags that they would get, or why they are
 /// rejected.
@@ -106,7 +107,7 @@ impl Explain {
         };
         let config = Config::load(file, &Overrides::of_environment())?;
         let views = config.modules.into_iter().map(|module| {
-            let intake = Intake::new(&module.intake, &module.name)?;
+            let intake = Intake::on_host(&host::name(), &module.intake, &module.name)?;
             let kind = module.kind.name();
             let destination = match module.kind {
                 Kind::Forward(settings) => Destination::Stream(settings.target_stream_name),
@@ -242,6 +243,10 @@ impl View {
             ("log_id", event.log_id.as_str().to_owned()),
             ("time", event.time.rfc3339()),
         ];
+        if taken.original.is_some() {
+            let text = event.to_one_line();
+            facts.push(("event", String::from_utf8_lossy(&text).into_owned()));
+        }
         for destination in &self.destinations {
             match destination {
                 Destination::Stream(stream) => facts.push(("stream", stream.to_string())),

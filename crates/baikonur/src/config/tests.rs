@@ -219,6 +219,30 @@ fn mistakes_of_other_kinds_are_explained_too() {
 }
 
 #[test]
+fn changed_fields_stand_in_a_table_of_the_module() {
+    let text = format!(
+        "{SMALL}[modules.archive.fields]\ndrop = ['a']\nredact = [{{ key = 'b', hash = '${{SALT}}' }}]\n"
+    );
+    let salt = ("SALT", "a salt of some length");
+    let config = read_with(&text, &[salt]).unwrap();
+    let words = |config: &Config| config.modules[0].intake.fields.in_words();
+    assert_eq!(words(&config).as_deref(), Some("drop a; redact b"));
+    let from_outside = ("BAIKONUR_MODULES__ARCHIVE__FIELDS__DROP", "['c', 'd']");
+    let other = read_with(&text, &[salt, from_outside]).unwrap();
+    assert_eq!(words(&other).as_deref(), Some("drop c, d; redact b"));
+    assert_ne!(config, other);
+    assert_eq!(
+        config,
+        read_with(&format!("# moved\n{text}"), &[salt]).unwrap(),
+        "lines do not matter"
+    );
+    let mistake = read_with(&text, &[("SALT", "short")]).unwrap_err();
+    assert!(mistake.starts_with("b.toml:9: [modules.archive] hash is the secret"), "{mistake}");
+    let mistake = read_with(&text.replace("'b'", "'a.x'"), &[salt]).unwrap_err();
+    assert!(mistake.contains("b.toml:9: [modules.archive] a.x is below a"), "{mistake}");
+}
+
+#[test]
 fn filter_criteria_come_from_the_file_or_the_environment() {
     let texts = |config: Config| -> Vec<String> {
         config.modules[0].intake.filter_criteria.texts().map(str::to_owned).collect()

@@ -16,6 +16,7 @@ use baikonur_stream::{Clock, FailedStore, Module};
 use super::redelivery::{self, Resets};
 use super::{Source, StreamStore, kinesis, on_failure};
 use crate::config::{Kind, ModuleConfig, Problem, ServerConfig};
+use crate::host;
 
 /// The folder of failed records below the data directory, for modules that name no other place.
 const FAILED_FOLDER: &str = "failed";
@@ -75,7 +76,7 @@ fn module(
     streams: &StreamStore,
     resets: &Resets,
 ) -> Result<Arc<dyn Module>, Problem> {
-    let intake = Arc::new(Intake::new(&config.intake, &config.name)?);
+    let intake = Arc::new(Intake::on_host(&host::name(), &config.intake, &config.name)?);
     let clock = Arc::clone(&streams.clock);
     Ok(match config.kind.clone() {
         Kind::Forward(settings) => {

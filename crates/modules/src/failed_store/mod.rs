@@ -29,7 +29,7 @@ mod marks;
 mod memory;
 pub mod on_failure;
 mod settings;
-mod wall;
+pub(crate) mod wall;
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ pub(super) fn utc(moment: Timestamp, pattern: &str) -> String {
 }
 
 /// `2026-11-25T09:00:00.123Z`.
-pub(super) fn rfc3339(moment: Timestamp) -> String {
+pub(crate) fn rfc3339(moment: Timestamp) -> String {
     RFC3339.timestamp_to_string(&calendar(moment))
 }
 

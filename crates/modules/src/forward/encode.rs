@@ -134,6 +134,7 @@ mod tests {
                 sub_sequence: 0,
                 event_index: 0,
             },
+            original: None,
         }
     }
 

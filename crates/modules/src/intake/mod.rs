@@ -1,10 +1,12 @@
-//! Intake: what a module takes from a batch. Decoding, the whitelist, filters and rejection are here and nowhere else.
+//! Intake: what a module takes from a batch. Decoding, the whitelist, filters, changed fields and rejection are here and
+//! nowhere else.
 //!
 //! Memory is bounded whatever the records grow into: a batch is taken in [`parts`](Intake::parts)
 //! of a few MiB of decoded events, a record at a time (`record::Limits` bounds what a record grows
 //! into), and what a record's rejected payloads may take is in proportion to the record itself
 //! (see `rejections`).
 
+mod change;
 mod choice;
 mod criteria;
 mod rejections;
@@ -13,11 +15,14 @@ mod settings;
 mod take;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_fields;
 
 use baikonur_record::{LogEvent, Payload};
 use baikonur_stream::{PartitionKey, RejectedRecord, SequenceNumber, Timestamp};
 use bytes::Bytes;
 
+pub use change::Original;
 pub use rejections::UNDECODABLE;
 pub use settings::{IntakeSettings, IntakeSettingsError};
 pub use take::{Intake, Parts};
@@ -48,13 +53,15 @@ pub struct TakenEvent {
     pub arrival: Timestamp,
     /// Its partition key: of the aggregated record, if it has one of its own.
     pub partition_key: Bytes,
-    /// The event.
+    /// The event, changed as the module's `fields` say.
     pub event: LogEvent,
+    /// How it came, where that is something else.
+    pub original: Option<Original>,
 }
 
 impl TakenEvent {
-    /// This event as a record that its destination refuses for good; `reason` is a word of
-    /// `[a-z0-9_]`.
+    /// This event, as it came, as a record that its destination refuses for good; `reason` is a
+    /// word of `[a-z0-9_]`.
     pub fn rejected(&self, reason: &str, detail: String) -> RejectedRecord {
         RejectedRecord {
             sequence_number: self.sequence_number,
@@ -64,7 +71,7 @@ impl TakenEvent {
             partition_key: self.partition_key.clone(),
             reason: reason.to_owned(),
             detail,
-            data: self.event.json.clone(),
+            data: self.original.as_ref().map_or_else(|| self.event.json.clone(), Original::bytes),
         }
     }
 }
@@ -79,13 +86,15 @@ pub struct TakenPayload {
     pub arrival: Timestamp,
     /// The partition key of the Kinesis record; the payload may have one of its own.
     pub record_key: PartitionKey,
-    /// The payload, its bytes as they came out of decoding.
+    /// The payload, its bytes as they came out of decoding, changed as the module's `fields` say.
     pub payload: Payload,
+    /// How it came, where that is something else.
+    pub original: Option<Original>,
 }
 
 impl TakenPayload {
-    /// This payload as a record that its destination refuses for good; `reason` is a word of
-    /// `[a-z0-9_]`.
+    /// This payload, as it came, as a record that its destination refuses for good; `reason` is a
+    /// word of `[a-z0-9_]`.
     pub fn rejected(self, reason: &str, detail: String) -> RejectedRecord {
         RejectedRecord {
             sequence_number: self.sequence_number,
@@ -95,7 +104,7 @@ impl TakenPayload {
             partition_key: self.payload.partition_key.unwrap_or(self.record_key.bytes().clone()),
             reason: reason.to_owned(),
             detail,
-            data: self.payload.bytes,
+            data: self.original.map_or(self.payload.bytes, |original| original.bytes()),
         }
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 /// The reasons with which intake rejects (the labels of `baikonur_record::Reason`), unlike those of
 /// destinations and mappings.
-pub const UNDECODABLE: [&str; 9] = [
+pub const UNDECODABLE: [&str; 10] = [
     "empty",
     "bad_gzip",
     "too_large",
@@ -20,6 +20,7 @@ pub const UNDECODABLE: [&str; 9] = [
     "not_utf8",
     "not_json",
     "not_an_object",
+    "too_large_with_fields",
 ];
 
 /// Rejected payloads may take this many times the record's bytes, and at least [`BYTES_MIN`].

@@ -5,6 +5,8 @@ use baikonur_pattern::FilterCriteria;
 use baikonur_record::{FieldPath, FieldPathError, Schema, Timezone, UnknownTimezone, Whitelist};
 use serde::Deserialize;
 
+use crate::fields::FieldsSettings;
+
 /// Where the fields of the Common Schema stand, and which log types are taken.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -24,6 +26,8 @@ pub struct IntakeSettings {
     /// all. The whitelist is asked first.
     #[serde(deserialize_with = "super::criteria::deserialize")]
     pub filter_criteria: FilterCriteria,
+    /// What is read into fields, dropped, renamed, redacted and added; see `docs/fields.md`. Default nothing.
+    pub fields: FieldsSettings,
     /// The zone of times without an offset, an IANA name. Default `UTC`.
     pub timezone: String,
 }
@@ -37,6 +41,7 @@ impl Default for IntakeSettings {
             log_type_unknown_prefix: "unknown".to_owned(),
             log_type_field_whitelist: Vec::new(),
             filter_criteria: FilterCriteria::default(),
+            fields: FieldsSettings::default(),
             timezone: "UTC".to_owned(),
         }
     }
@@ -52,6 +57,19 @@ pub enum IntakeSettingsError {
         key: &'static str,
         /// What is wrong with it.
         source: FieldPathError,
+    },
+    /// A field that names are made of is redacted.
+    #[error(
+        "fields: redact hides {path}, but {key} says that {field} decides: it becomes a part of object keys, document \
+         ids, index names or tags, where it would be seen; let another field decide"
+    )]
+    Seen {
+        /// The path that is redacted.
+        path: String,
+        /// The setting.
+        key: &'static str,
+        /// The field that it names.
+        field: String,
     },
     /// The zone is not known.
     #[error("timezone: {0}")]
@@ -78,6 +96,15 @@ impl IntakeSettings {
         let field = |key, text: &str| {
             FieldPath::parse(text).map_err(|source| IntakeSettingsError::Field { key, source })
         };
+        for (key, field) in [
+            ("log_type_field", &self.log_type_field),
+            ("log_id_field", &self.log_id_field),
+            ("log_timestamp_field", &self.log_timestamp_field),
+        ] {
+            if let Some(path) = self.fields.redacts(&dotted(field)) {
+                return Err(IntakeSettingsError::Seen { path, key, field: field.clone() });
+            }
+        }
         let prefix = &self.log_type_unknown_prefix;
         if !is_plain_path(prefix) {
             return Err(IntakeSettingsError::UnknownPrefix(prefix.clone()));
@@ -94,6 +121,14 @@ impl IntakeSettings {
     /// The whitelist that these settings describe.
     pub fn whitelist(&self) -> Whitelist {
         Whitelist::parse(&self.log_type_field_whitelist)
+    }
+}
+
+/// The names that a field path leads through with dots between them, however it is written.
+fn dotted(field: &str) -> String {
+    match field.strip_prefix('/') {
+        Some(pointer) => pointer.replace('/', ".").replace("~1", "/").replace("~0", "~"),
+        None => field.to_owned(),
     }
 }
 

@@ -1,13 +1,18 @@
 //! From a batch to the events that its module chooses.
 
-use baikonur_record::{Limits, Origin, Payload, RejectedPayload, Schema, for_each_payload};
+use baikonur_record::{
+    InEnvelope, Limits, LogEvent, LogType, Origin, Payload, RejectedPayload, Schema,
+    for_each_payload_within,
+};
 use baikonur_stream::{Batch, ConsumerName, Record, RejectedRecord, SequenceNumber, ShardAddress};
 use metrics::{Counter, counter};
 
+use super::change::{self, Room};
 use super::choice::{Choice, Whence};
 use super::rejections::{self, Rejections};
 use super::resumed::{Done, Resumed, sub_sequence};
 use super::{IntakeSettings, IntakeSettingsError, Taken, TakenEvent, TakenPayload};
+use crate::fields::{Fields, Place, Seen};
 
 /// Decoded bytes after which a part ends; a record is not divided, so a part may have one record's
 /// [`Limits`] more.
@@ -18,9 +23,14 @@ const EVENT_BYTES: usize = 400;
 /// Events that room is made for at once.
 const EVENTS_RESERVED_MAX: usize = 1000;
 
+/// What `{host}` stands for where nobody says it.
+const UNKNOWN_HOST: &str = "localhost";
+
 /// Decoding and choosing, as one module is set up to do it.
 pub struct Intake {
     schema: Schema,
+    /// None when events stay as they came.
+    fields: Option<Fields>,
     choice: Choice,
     limits: Limits,
     consumer: ConsumerName,
@@ -37,8 +47,21 @@ impl Intake {
         settings: &IntakeSettings,
         consumer: &ConsumerName,
     ) -> Result<Self, IntakeSettingsError> {
+        Self::on_host(UNKNOWN_HOST, settings, consumer)
+    }
+
+    /// As [`new`](Self::new), on a host of this name: fields that are added may show it.
+    ///
+    /// # Errors
+    /// A setting that means nothing.
+    pub fn on_host(
+        host: &str,
+        settings: &IntakeSettings,
+        consumer: &ConsumerName,
+    ) -> Result<Self, IntakeSettingsError> {
         Ok(Self {
             schema: settings.schema()?,
+            fields: Fields::new(&settings.fields, host),
             choice: Choice::new(settings),
             limits: Limits::default(),
             consumer: consumer.clone(),
@@ -85,21 +108,42 @@ impl Intake {
             arrival_millis: i64::try_from(record.arrival.millis()).unwrap_or(i64::MAX),
         };
         let whence = Whence { record, shard_id: &source.shard_id };
-        self.decode(whence, source.done, taken, |payload| {
-            let event = self.schema.event(payload, &origin)?;
-            let own_key = event.partition_key.as_deref();
-            Ok(self.choice.takes(whence, &event.log_type, own_key, &event.json).then(|| {
-                TakenEvent {
-                    sequence_number: record.sequence_number,
-                    arrival: record.arrival,
-                    partition_key: event
-                        .partition_key
-                        .as_ref()
-                        .unwrap_or(record.partition_key.bytes())
-                        .clone(),
-                    event,
-                }
-            }))
+        self.decode(whence, source.done, taken, |payload, within, room| {
+            let Some(fields) = &self.fields else {
+                let event = self.schema.event(payload, &origin)?;
+                return Ok(self.chosen(whence, event));
+            };
+            let (payload, mut original) = change::read(fields, payload, within, room)?;
+            let mut seen = Seen::default();
+            let event =
+                self.schema.event_seeing(payload, &origin, |key| fields.see(key, &mut seen));
+            let event =
+                event.map_err(|rejected| change::as_it_came(rejected, original.as_ref()))?;
+            let Some(mut taken) = self.chosen(whence, event) else { return Ok(None) };
+            let place = source.place(record);
+            change::event(fields, &mut taken.event, &mut original, &origin, &place, seen, room)?;
+            Ok(Some(TakenEvent { original, ..taken }))
+        })
+    }
+
+    /// The event of a record, if the module takes it.
+    #[inline]
+    fn chosen(&self, whence: Whence<'_>, event: LogEvent) -> Option<TakenEvent> {
+        let own_key = event.partition_key.as_deref();
+        if !self.choice.takes(whence, &event.log_type, own_key, &event.json) {
+            return None;
+        }
+        let record = whence.record;
+        Some(TakenEvent {
+            sequence_number: record.sequence_number,
+            arrival: record.arrival,
+            partition_key: event
+                .partition_key
+                .as_ref()
+                .unwrap_or(record.partition_key.bytes())
+                .clone(),
+            event,
+            original: None,
         })
     }
 
@@ -110,17 +154,32 @@ impl Intake {
         taken: &mut Taken<TakenPayload>,
     ) -> usize {
         let whence = Whence { record, shard_id: &source.shard_id };
-        self.decode(whence, source.done, taken, |payload| {
-            let log_type = self.schema.log_type(&payload)?;
-            let own_key = payload.partition_key.as_deref();
-            Ok(self.choice.takes(whence, &log_type, own_key, &payload.bytes).then(|| {
-                TakenPayload {
-                    sequence_number: record.sequence_number,
-                    arrival: record.arrival,
-                    record_key: record.partition_key.clone(),
-                    payload,
-                }
-            }))
+        let chosen = |log_type: &LogType, payload: &Payload| {
+            self.choice.takes(whence, log_type, payload.partition_key.as_deref(), &payload.bytes)
+        };
+        let taken_payload = |payload, original| TakenPayload {
+            sequence_number: record.sequence_number,
+            arrival: record.arrival,
+            record_key: record.partition_key.clone(),
+            payload,
+            original,
+        };
+        self.decode(whence, source.done, taken, |payload, within, room| {
+            let Some(fields) = &self.fields else {
+                let log_type = self.schema.log_type(&payload)?;
+                return Ok(chosen(&log_type, &payload).then(|| taken_payload(payload, None)));
+            };
+            let (mut payload, mut original) = change::read(fields, payload, within, room)?;
+            let mut seen = Seen::default();
+            let log_type = self.schema.log_type_seeing(&payload, |key| fields.see(key, &mut seen));
+            let log_type =
+                log_type.map_err(|rejected| change::as_it_came(rejected, original.as_ref()))?;
+            if !chosen(&log_type, &payload) {
+                return Ok(None);
+            }
+            let place = source.place(record);
+            change::payload(fields, &mut payload, &mut original, &place, seen, room)?;
+            Ok(Some(taken_payload(payload, original)))
         })
     }
 
@@ -130,18 +189,19 @@ impl Intake {
         whence: Whence<'_>,
         done: Option<Done>,
         taken: &mut Taken<E>,
-        take: impl Fn(Payload) -> Result<Option<E>, RejectedPayload>,
+        take: impl Fn(Payload, Option<InEnvelope<'_>>, &mut Room) -> Result<Option<E>, RejectedPayload>,
     ) -> usize {
         let record = whence.record;
         let mut rejections = Rejections::of(record);
         let (mut bytes, mut filtered) = (0, 0);
+        let mut room = Room::of_a_record(&self.limits);
         let done = done.filter(|done| done.number == record.sequence_number);
-        let inflated = for_each_payload(&record.data, &self.limits, |payload| {
+        let inflated = for_each_payload_within(&record.data, &self.limits, |payload, within| {
             if done.is_some_and(|done| sub_sequence(&payload) <= done.sub_sequence) {
                 return;
             }
             bytes += EVENT_BYTES + payload.as_ref().map_or(0, |payload| payload.bytes.len());
-            match payload.and_then(&take) {
+            match payload.and_then(|payload| take(payload, within, &mut room)) {
                 Ok(Some(event)) => taken.events.push(event),
                 Ok(None) => filtered += 1,
                 Err(rejected) if !self.choice.wants(whence, &rejected) => filtered += 1,
@@ -157,7 +217,7 @@ impl Intake {
             taken.filtered += filtered;
             self.filtered.increment(filtered);
         }
-        bytes + inflated
+        bytes + inflated + room.used()
     }
 
     /// What a destination refused of a part of `batch`, in the order of its records and in proportion to them. Gives
@@ -187,6 +247,18 @@ struct Source<'b> {
     shard_id: String,
     /// What another worker has done of one record.
     done: Option<Done>,
+}
+
+impl<'s> Source<'s> {
+    /// What fields may show of a record.
+    fn place(&'s self, record: &Record) -> Place<'s> {
+        Place {
+            stream: self.shard.stream.as_str(),
+            shard: &self.shard_id,
+            sequence_number: record.sequence_number,
+            arrival: record.arrival,
+        }
+    }
 }
 
 /// A batch, taken part by part.

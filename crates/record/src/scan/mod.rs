@@ -2,10 +2,12 @@
 
 mod number;
 mod string;
+mod strings;
 
 use std::ops::Range;
 
 pub use string::{Key, unescape};
+pub use strings::strings;
 
 /// How deep containers may nest. RFC 8259, section 9, lets a parser set one; the originals' parser stops at about 1,000.
 pub const DEPTH_MAX: usize = 512;
@@ -259,7 +261,7 @@ impl<'t> Cursor<'t> {
         self.skip_space();
         self.expect(b':', "`:`")?;
         self.skip_space();
-        Ok(Key::new(&self.text[start..end], escaped))
+        Ok(Key::new(&self.text[start..end], start - 1, escaped))
     }
 
     #[inline]

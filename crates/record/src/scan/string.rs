@@ -1,6 +1,7 @@
 //! Strings of JSON: where one ends, and what stands in it (RFC 8259, section 7).
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use wide::u8x16;
 
@@ -13,13 +14,21 @@ const BLOCK: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub struct Key<'t> {
     raw: &'t [u8],
+    /// Where its opening quote stands.
+    start: usize,
     escaped: bool,
 }
 
 impl<'t> Key<'t> {
     #[inline]
-    pub(super) fn new(raw: &'t [u8], escaped: bool) -> Self {
-        Self { raw, escaped }
+    pub(super) fn new(raw: &'t [u8], start: usize, escaped: bool) -> Self {
+        Self { raw, start, escaped }
+    }
+
+    /// Where it stands in the text, its quotes included.
+    #[inline]
+    pub fn span(self) -> Range<usize> {
+        self.start..self.start + self.raw.len() + 2
     }
 
     #[cfg(test)]
@@ -232,8 +241,8 @@ mod tests {
 
     #[test]
     fn a_key_is_compared_unescaped() {
-        assert!(Key::new(br"t\u0069me", true).is(b"time"));
-        assert!(Key::new(b"time", false).is(b"time"));
-        assert!(!Key::new(b"timed", false).is(b"time"));
+        assert!(Key::new(br"t\u0069me", 0, true).is(b"time"));
+        assert!(Key::new(b"time", 0, false).is(b"time"));
+        assert!(!Key::new(b"timed", 0, false).is(b"time"));
     }
 }
