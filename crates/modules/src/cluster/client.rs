@@ -293,6 +293,12 @@ pub(crate) fn segment(text: &str) -> String {
     utf8_percent_encode(text, &SEGMENT).to_string()
 }
 
+/// A query, encoded as Signature Version 4 canonicalises it: then it does not matter who encodes it once more.
+pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| format!("{}={}", segment(name), segment(value));
+    pairs.iter().map(pair).collect::<Vec<_>>().join("&")
+}
+
 /// Everything but what RFC 3986 calls unreserved.
 const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 

@@ -17,11 +17,10 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use tokio::sync::watch;
 use tracing::{error, info};
-use url::form_urlencoded::Serializer;
 
 pub use settings::{InvalidSettings, Settings};
 
-use crate::cluster::{Amazon, Answered, Call, Client, Content, segment};
+use crate::cluster::{Amazon, Answered, Call, Client, Content, query, segment};
 use choice::{Choice, age_in_days};
 
 /// What is asked of every index.
@@ -85,9 +84,7 @@ impl Cleaner {
     /// # Errors
     /// The cluster cannot be asked.
     pub async fn find(&self) -> Result<Vec<OldIndex>, CleanError> {
-        let mut query = Serializer::new(String::new());
-        query.append_pair("format", "json").append_pair("bytes", "b").append_pair("h", COLUMNS);
-        let query = query.finish();
+        let query = query(&[("format", "json"), ("bytes", "b"), ("h", COLUMNS)]);
         let answered = self.call(&Method::GET, "_cat/indices", &query).await?;
         if answered.status != StatusCode::OK {
             let hint = "who calls needs the right to list indices (monitor)";

@@ -1,12 +1,11 @@
 //! One bulk request, and what a failure of all of it means.
 
 use reqwest::{Method, StatusCode};
-use url::form_urlencoded::Serializer;
 
 use super::answer::Answer;
 use super::encode::Bulk;
 use super::settings::Settings;
-use crate::cluster::{Answered, Call, Client, Content, whole_error};
+use crate::cluster::{Answered, Call, Client, Content, query, whole_error};
 
 /// The parts of an answer that are read: one status a document, and why it failed.
 const FILTER: &str = "errors,items.*.status,items.*.error";
@@ -32,15 +31,15 @@ pub(super) enum SendError {
 
 impl BulkApi {
     pub(super) fn new(settings: &Settings, client: &Client) -> Self {
-        let mut query = Serializer::new(String::new());
+        let mut pairs = Vec::new();
         // OpenSearch Serverless documents no filters; its answers are read whole.
         if !client.is_serverless() {
-            query.append_pair("filter_path", FILTER);
+            pairs.push(("filter_path", FILTER));
         }
         if let Some(pipeline) = &settings.pipeline {
-            query.append_pair("pipeline", pipeline);
+            pairs.push(("pipeline", pipeline.as_str()));
         }
-        Self { query: query.finish() }
+        Self { query: query(&pairs) }
     }
 
     /// Sends a bulk.
