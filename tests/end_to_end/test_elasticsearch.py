@@ -1,4 +1,4 @@
-"""kinesis-to-es and the cleaning of indices against real nodes: each that is installed, or only the one that must be."""
+"""kinesis-to-es and the cleaning of indices against real nodes: OpenSearch 3 and 2, and Elasticsearch 7."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from baikonur_server import Baikonur, binary, failed_records, put_all
-from parts.opensearch_node import OpenSearchNode
+from parts.opensearch_node import Elasticsearch7Node, OpenSearch2Node, OpenSearchNode
 from parts.process import free_port
 from parts.waiting import eventually
 from starting import started
@@ -16,9 +16,13 @@ from starting import started
 RECORDS = 2000
 
 
-@pytest.fixture(scope="module")
-def node(opensearch):
-    return opensearch
+@pytest.fixture(scope="module", params=[OpenSearchNode, OpenSearch2Node, Elasticsearch7Node], ids=lambda kind: kind.name)
+def node(request, tmp_path_factory):
+    if request.param is OpenSearchNode:
+        yield request.getfixturevalue("opensearch")
+        return
+    with started(request.param, tmp_path_factory) as node:
+        yield node
 
 
 def configuration(node, prefix, **keys):
@@ -91,6 +95,9 @@ def test_a_data_stream_takes_each_record_once_however_often_it_comes(tmp_path, n
     keys = {"write_to": "data_streams", "data_stream_namespace": "prod", "install_templates": True}
     with Baikonur(tmp_path, configuration(node, "stream", **keys)) as server:
         put(server)
+        if not node.has_data_streams:
+            eventually(lambda: "has no data streams" in server.log_tail(200), "the reason in the log")
+            return
         documents = arrive(node, "stream-*-prod")
         streams = node.get("/_data_stream/stream-*")["data_streams"]
         assert sorted(stream["name"] for stream in streams) == ["stream-auth-prod", "stream-web-prod"]

@@ -90,7 +90,8 @@ impl Server {
         let flavour = match (version.distribution.as_deref(), version.build_flavor.as_deref()) {
             (Some("opensearch"), _) => Flavour::OpenSearch,
             (_, Some("serverless")) => Flavour::ElasticsearchServerless,
-            (_, Some("oss")) => Flavour::ElasticsearchOss,
+            // As a library, without any plugin, it does not know.
+            (_, Some("oss" | "unknown")) => Flavour::ElasticsearchOss,
             _ => Flavour::Elasticsearch,
         };
         let server = Self { flavour, version: major_minor, number: version.number };
