@@ -35,10 +35,7 @@ pub(super) fn is_one(section: &Section<'_>) -> bool {
     section.text("type") == Some(KIND)
 }
 
-pub(super) fn read(
-    mut section: Section<'_>,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<CleanerConfig> {
+pub(super) fn read(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Option<CleanerConfig> {
     check_name(&section, mistakes);
     let parts = [keys_of::<HeadKeys>(), cluster::Settings::keys(), es_cleaner::Settings::keys()];
     let head: Option<HeadKeys> = section.take(parts[0], mistakes);

@@ -470,7 +470,10 @@ fn a_cleaner_stands_beside_the_modules_and_reads_no_stream() {
          max_age_day = 7",
     )
     .unwrap_err();
-    assert!(shown.contains("b.toml:5: [modules.clean] there is no key max_age_day here"), "{shown}");
+    assert!(
+        shown.contains("b.toml:5: [modules.clean] there is no key max_age_day here"),
+        "{shown}"
+    );
     assert!(shown.contains("max_age_days"), "{shown}");
     let shown = read("[modules.clean]\ntype = \"es-cleaner\"\ndestination = \"es\"").unwrap_err();
     assert!(shown.contains("index_name_prefix is missing"), "{shown}");

@@ -256,7 +256,8 @@ fn always_sent(credentials: &Credentials) -> Result<HeaderMap, InvalidSettings> 
 
 fn trusted(settings: &Settings) -> Result<Option<Vec<Certificate>>, InvalidSettings> {
     let Some(file) = &settings.ca_file else { return Ok(None) };
-    let invalid = |why: String| InvalidSettings::Certificates { file: file.display().to_string(), why };
+    let invalid =
+        |why: String| InvalidSettings::Certificates { file: file.display().to_string(), why };
     let pem = std::fs::read(file).map_err(|error| invalid(error.to_string()))?;
     match Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(Some(certificates)),

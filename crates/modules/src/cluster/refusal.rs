@@ -18,9 +18,15 @@ pub(crate) struct ServerError {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Whole {
-    Explained { error: ServerError },
-    Said { error: String },
-    Amazon { message: String },
+    Explained {
+        error: ServerError,
+    },
+    Said {
+        error: String,
+    },
+    Amazon {
+        message: String,
+    },
     Gateway {
         #[serde(rename = "Message")]
         message: String,
@@ -80,9 +86,18 @@ mod tests {
     fn each_way_of_saying_no_is_understood() {
         for (body, said) in [
             (r#"{"error":{"root_cause":[],"type":"t","reason":"r"},"status":400}"#, Some("t: r")),
-            (r#"{"error":"no handler found for uri [/_ilm/policy/x]"}"#, Some("no handler found for uri [/_ilm/policy/x]")),
-            (r#"{"message":"The security token included in the request is expired"}"#, Some("The security token included in the request is expired")),
-            (r#"{"Message":"User: anonymous is not authorized"}"#, Some("User: anonymous is not authorized")),
+            (
+                r#"{"error":"no handler found for uri [/_ilm/policy/x]"}"#,
+                Some("no handler found for uri [/_ilm/policy/x]"),
+            ),
+            (
+                r#"{"message":"The security token included in the request is expired"}"#,
+                Some("The security token included in the request is expired"),
+            ),
+            (
+                r#"{"Message":"User: anonymous is not authorized"}"#,
+                Some("User: anonymous is not authorized"),
+            ),
             ("<html>", None),
             ("", None),
             ("{}", None),

@@ -83,7 +83,9 @@ impl Server {
 
     pub(crate) fn read(body: &[u8], shown: &str) -> Found {
         let Ok(Root { version }) = serde_json::from_slice::<Root>(body) else {
-            return Found::Untold(format!("{shown} does not answer as Elasticsearch or OpenSearch do"));
+            return Found::Untold(format!(
+                "{shown} does not answer as Elasticsearch or OpenSearch do"
+            ));
         };
         let mut parts = version.number.split('.').map(|part| part.parse::<u32>().ok());
         let major_minor = parts.next().flatten().zip(parts.next().flatten());
@@ -127,18 +129,51 @@ mod tests {
     use super::*;
 
     fn read(version: &str) -> Found {
-        Server::read(format!(r#"{{"name":"n","version":{version},"tagline":"t"}}"#).as_bytes(), "http://es/")
+        Server::read(
+            format!(r#"{{"name":"n","version":{version},"tagline":"t"}}"#).as_bytes(),
+            "http://es/",
+        )
     }
 
     #[test]
     fn each_flavour_tells_itself() {
         for (version, flavour, numbers, shown) in [
-            (r#"{"number":"9.2.0","build_flavor":"default"}"#, Flavour::Elasticsearch, (9, 2), "Elasticsearch 9.2.0"),
-            (r#"{"number":"8.19.7","build_flavor":"default"}"#, Flavour::Elasticsearch, (8, 19), "Elasticsearch 8.19.7"),
-            (r#"{"number":"7.10.2","build_flavor":"oss"}"#, Flavour::ElasticsearchOss, (7, 10), "Elasticsearch (oss) 7.10.2"),
-            (r#"{"number":"8.11.0","build_flavor":"serverless"}"#, Flavour::ElasticsearchServerless, (8, 11), "Elasticsearch Serverless 8.11.0"),
-            (r#"{"distribution":"opensearch","number":"3.3.0"}"#, Flavour::OpenSearch, (3, 3), "OpenSearch 3.3.0"),
-            (r#"{"distribution":"opensearch","number":"1.3.20"}"#, Flavour::OpenSearch, (1, 3), "OpenSearch 1.3.20"),
+            (
+                r#"{"number":"9.2.0","build_flavor":"default"}"#,
+                Flavour::Elasticsearch,
+                (9, 2),
+                "Elasticsearch 9.2.0",
+            ),
+            (
+                r#"{"number":"8.19.7","build_flavor":"default"}"#,
+                Flavour::Elasticsearch,
+                (8, 19),
+                "Elasticsearch 8.19.7",
+            ),
+            (
+                r#"{"number":"7.10.2","build_flavor":"oss"}"#,
+                Flavour::ElasticsearchOss,
+                (7, 10),
+                "Elasticsearch (oss) 7.10.2",
+            ),
+            (
+                r#"{"number":"8.11.0","build_flavor":"serverless"}"#,
+                Flavour::ElasticsearchServerless,
+                (8, 11),
+                "Elasticsearch Serverless 8.11.0",
+            ),
+            (
+                r#"{"distribution":"opensearch","number":"3.3.0"}"#,
+                Flavour::OpenSearch,
+                (3, 3),
+                "OpenSearch 3.3.0",
+            ),
+            (
+                r#"{"distribution":"opensearch","number":"1.3.20"}"#,
+                Flavour::OpenSearch,
+                (1, 3),
+                "OpenSearch 1.3.20",
+            ),
         ] {
             let Found::Server(server) = read(version) else { panic!("{version}") };
             assert_eq!((server.flavour, server.version), (flavour, Some(numbers)));
@@ -153,7 +188,10 @@ mod tests {
         };
         assert_eq!(why, "http://es/ is Elasticsearch (oss) 6.8.23: it has to be 7 or later");
         for body in ["", "<html>", "{}", r#"{"version":"1"}"#] {
-            assert!(matches!(Server::read(body.as_bytes(), "http://es/"), Found::Untold(_)), "{body}");
+            assert!(
+                matches!(Server::read(body.as_bytes(), "http://es/"), Found::Untold(_)),
+                "{body}"
+            );
         }
         let Found::Server(server) = read(r#"{"number":"next"}"#) else { panic!() };
         assert!(server.is_at_least((99, 0)));

@@ -186,7 +186,8 @@ impl Settings {
     /// The nodes, still with a user that stands in one of them; at least one.
     pub(super) fn urls(&self) -> Result<Vec<Url>, InvalidSettings> {
         let given = self.destination.iter().map(|given| given.trim());
-        let urls = given.filter(|given| !given.is_empty()).map(url).collect::<Result<Vec<_>, _>>()?;
+        let urls =
+            given.filter(|given| !given.is_empty()).map(url).collect::<Result<Vec<_>, _>>()?;
         if urls.is_empty() {
             let why = "it is missing".to_owned();
             return Err(InvalidSettings::Destination { given: String::new(), why });
@@ -244,7 +245,8 @@ impl Settings {
                 "aws_service aoss has one endpoint: destination names several nodes",
             ));
         }
-        let region = self.aws_region.clone().or_else(|| of_host.map(|(_, region)| region.to_owned()));
+        let region =
+            self.aws_region.clone().or_else(|| of_host.map(|(_, region)| region.to_owned()));
         Ok(Some(Credentials::Signed { service, region }))
     }
 

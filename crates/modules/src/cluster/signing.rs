@@ -174,7 +174,8 @@ fn signed(
     let body = SignableBody::Bytes(request.body);
     let signable = SignableRequest::new(request.method, request.url, headers, body)
         .map_err(|error| super::chain(&error))?;
-    let (instructions, _) = sign(signable, &params).map_err(|error| super::chain(&error))?.into_parts();
+    let (instructions, _) =
+        sign(signable, &params).map_err(|error| super::chain(&error))?.into_parts();
     let mut headers = HeaderMap::new();
     for header in instructions.into_parts().0 {
         let name = HeaderName::from_static(header.name());
@@ -224,7 +225,9 @@ mod tests {
             use aws_credential_types::provider::{error::CredentialsError, future};
             let number = 1 + self.given.fetch_add(1, Ordering::Relaxed);
             if number > self.fails_after {
-                return future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("away")));
+                return future::ProvideCredentials::ready(Err(CredentialsError::not_loaded(
+                    "away",
+                )));
             }
             let expiry = UNIX_EPOCH + Duration::from_secs(self.lasts_until * number);
             let (key, token) = (format!("AKID{number}"), Some("token".to_owned()));
@@ -262,7 +265,8 @@ mod tests {
         let authorization = headers["authorization"].to_str().unwrap();
         assert!(authorization.contains(&format!("Credential={key}/")), "{authorization}");
         assert!(authorization.contains("/eu-west-1/aoss/aws4_request"), "{authorization}");
-        let signed = "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token";
+        let signed =
+            "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token";
         assert!(authorization.contains(signed), "{authorization}");
         Ok(credentials)
     }
@@ -309,8 +313,12 @@ mod tests {
     #[test]
     fn a_signature_is_the_one_of_botocore() {
         let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))]);
-        let url = "https://x.eu-west-1.es.amazonaws.com/_bulk?filter_path=errors%2Citems.%2A.status";
+        let headers = HeaderMap::from_iter([(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-ndjson"),
+        )]);
+        let url =
+            "https://x.eu-west-1.es.amazonaws.com/_bulk?filter_path=errors%2Citems.%2A.status";
         let request = Unsigned { method: "POST", url, headers: &headers, body: b"{}\n" };
         let time = UNIX_EPOCH + Duration::from_secs(1_735_787_045);
         let headers = signed(&request, credentials, "eu-west-1", AwsService::Es, time).unwrap();

@@ -85,7 +85,13 @@ mod tests {
         let destination = vec!["http://127.0.0.1:9200".to_owned()];
         let cluster = cluster::Settings { destination, ..cluster::Settings::default() };
         let (index_name_prefix, exclude) = (texts(prefixes), texts(exclude));
-        let settings = Settings { cluster, index_name_prefix, exclude, max_age_days: 30, ..Settings::default() };
+        let settings = Settings {
+            cluster,
+            index_name_prefix,
+            exclude,
+            max_age_days: 30,
+            ..Settings::default()
+        };
         Choice::new(&settings).unwrap()
     }
 
@@ -102,7 +108,8 @@ mod tests {
     #[test]
     fn only_names_of_the_prefixes_that_are_not_excluded_are_old() {
         let today = date(2025, 6, 1);
-        let chosen = choice(&["logs", "app-"], &["*-audit-*", "logs-keep-20250101", "app-x*y*z-20250101"]);
+        let chosen =
+            choice(&["logs", "app-"], &["*-audit-*", "logs-keep-20250101", "app-x*y*z-20250101"]);
         for (name, is_old) in [
             ("logs-a-20250101", true),
             ("logs.a.20250101", true),

@@ -26,7 +26,8 @@ impl DateFormat {
         }
         let (year, month) = (text.find("YYYY"), text.find("MM"));
         let year = year.ok_or("has no YYYY")?;
-        let month = month.ok_or("has no MM: indices of a whole year are too much to lose at once")?;
+        let month =
+            month.ok_or("has no MM: indices of a whole year are too much to lose at once")?;
         let day = text.find("DD");
         Ok(Self { text, year, month, day })
     }

@@ -252,28 +252,32 @@ mod tests {
     async fn old_indices_are_found_the_oldest_first() {
         let cluster = ClusterDouble::start(vec![listed()]).await;
         let old = cleaner(&cluster, false).find().await.unwrap();
-        assert_eq!(old, [
-            OldIndex {
-                name: "logs-b-20250101".to_owned(),
-                date: date(2025, 1, 1),
-                age_days: 89,
-                documents: Some(7),
-                bytes: Some(4096),
-            },
-            OldIndex {
-                name: "logs-a-20250102".to_owned(),
-                date: date(2025, 1, 2),
-                age_days: 88,
-                documents: None,
-                bytes: None,
-            },
-        ]);
+        assert_eq!(
+            old,
+            [
+                OldIndex {
+                    name: "logs-b-20250101".to_owned(),
+                    date: date(2025, 1, 1),
+                    age_days: 89,
+                    documents: Some(7),
+                    bytes: Some(4096),
+                },
+                OldIndex {
+                    name: "logs-a-20250102".to_owned(),
+                    date: date(2025, 1, 2),
+                    age_days: 88,
+                    documents: None,
+                    bytes: None,
+                },
+            ]
+        );
     }
 
     #[tokio::test]
     async fn each_is_deleted_by_its_name_and_one_that_fails_keeps_none_of_the_others() {
         let refused = Reply::Answer(403, String::new());
-        let cluster = ClusterDouble::start(vec![listed(), refused, Reply::Answer(404, String::new())]).await;
+        let cluster =
+            ClusterDouble::start(vec![listed(), refused, Reply::Answer(404, String::new())]).await;
         let requests = run_once(&cluster, false).await;
         assert_eq!(requests[1..], ["DELETE /logs-b-20250101", "DELETE /logs-a-20250102"]);
     }
@@ -282,7 +286,9 @@ mod tests {
     async fn a_dry_run_and_an_answer_that_is_no_list_delete_nothing() {
         let cluster = ClusterDouble::start(vec![listed()]).await;
         assert_eq!(run_once(&cluster, true).await.len(), 1);
-        for reply in [Reply::Answer(200, "<html>".to_owned()), Reply::Answer(403, String::new()), Reply::Cut] {
+        for reply in
+            [Reply::Answer(200, "<html>".to_owned()), Reply::Answer(403, String::new()), Reply::Cut]
+        {
             let cluster = ClusterDouble::start(vec![reply]).await;
             assert_eq!(run_once(&cluster, false).await.len(), 1);
         }

@@ -75,8 +75,7 @@ impl Settings {
     /// The first setting that cannot work.
     pub fn check(&self) -> Result<(), InvalidSettings> {
         self.cluster.check()?;
-        let invalid =
-            |key, why: &str| Err(InvalidSettings::Value { key, why: why.to_owned() });
+        let invalid = |key, why: &str| Err(InvalidSettings::Value { key, why: why.to_owned() });
         if self.index_name_prefix.iter().all(|prefix| prefix.is_empty()) {
             return invalid(
                 "index_name_prefix",
@@ -158,8 +157,14 @@ mod tests {
             (Settings { index_name_prefix: vec![text("")], ..settings() }, "index_name_prefix"),
             (Settings { max_age_days: 0, ..settings() }, "max_age_days"),
             (Settings { date_format: text("YYYY"), ..settings() }, "date_format"),
-            (Settings { schedule_expression: text("cron(0 3 * * ? *)"), ..settings() }, "schedule_expression"),
-            (Settings { schedule_expression: text("rate(0 days)"), ..settings() }, "schedule_expression"),
+            (
+                Settings { schedule_expression: text("cron(0 3 * * ? *)"), ..settings() },
+                "schedule_expression",
+            ),
+            (
+                Settings { schedule_expression: text("rate(0 days)"), ..settings() },
+                "schedule_expression",
+            ),
             (Settings { cluster: cluster::Settings::default(), ..settings() }, "destination"),
         ] {
             let error = wrong.check().unwrap_err().to_string();

@@ -105,7 +105,8 @@ impl ItemStatus {
     }
 
     fn explained(self) -> String {
-        let explained = self.error.map_or_else(|| "no reason given".to_owned(), ServerError::explain);
+        let explained =
+            self.error.map_or_else(|| "no reason given".to_owned(), ServerError::explain);
         format!("{} {explained}", self.status)
     }
 }

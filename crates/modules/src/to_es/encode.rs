@@ -99,8 +99,8 @@ impl<'a> Bulks<'a> {
         let heads = ActionHeads::new(settings);
         // Checked when the module was set up.
         let routing = settings.routing().unwrap_or_default();
-        let timestamp = (settings.write_to == WriteTo::DataStreams)
-            .then(|| Finder::new("\"@timestamp\""));
+        let timestamp =
+            (settings.write_to == WriteTo::DataStreams).then(|| Finder::new("\"@timestamp\""));
         Self { settings, shard, events, next: 0, heads, routing, timestamp }
     }
 
@@ -328,9 +328,15 @@ mod tests {
         assert_eq!(document(&stamped), stamped);
         // Deeper down it is none of the document.
         let deep = PLAIN.replacen('{', r#"{"a":{"@timestamp":1},"#, 1);
-        assert!(document(&deep).starts_with(r#"{"@timestamp":"2025-01-02T03:04:05+00:00","a":{"@timestamp":1},"#));
+        assert!(
+            document(&deep)
+                .starts_with(r#"{"@timestamp":"2025-01-02T03:04:05+00:00","a":{"@timestamp":1},"#)
+        );
         let spaced = PLAIN.replacen('{', "{ \n ", 1);
-        assert!(document(&spaced).starts_with(r#"{"@timestamp":"2025-01-02T03:04:05+00:00",  "log_type""#));
+        assert!(
+            document(&spaced)
+                .starts_with(r#"{"@timestamp":"2025-01-02T03:04:05+00:00",  "log_type""#)
+        );
     }
 
     #[test]

@@ -20,7 +20,8 @@ fn batch(ids: &[&str]) -> Batch {
 
 async fn deliverer(settings: Settings) -> Box<dyn Deliver> {
     let intake = Arc::new(intake("es"));
-    let module = ToElasticsearch::new(settings, intake, Arc::new(SystemClock::new()), None).unwrap();
+    let module =
+        ToElasticsearch::new(settings, intake, Arc::new(SystemClock::new()), None).unwrap();
     module.open(&shard()).await.unwrap()
 }
 

@@ -189,9 +189,14 @@ mod tests {
     fn each_type_and_date_has_its_own_action_line() {
         let settings = settings();
         let mut heads = ActionHeads::new(&settings);
-        for (log_type, date) in [("a", "2025-01-01"), ("b", "2025-01-01"), ("a", "2025-01-02"), ("a", "2025-01-01")] {
+        for (log_type, date) in
+            [("a", "2025-01-01"), ("b", "2025-01-01"), ("a", "2025-01-02"), ("a", "2025-01-01")]
+        {
             let event = event(&format!(r#"{{"log_type":"{log_type}","time":"{date}"}}"#));
-            let head = format!(r#"{{"index":{{"_index":"logs-{log_type}-{}","_id":""#, date.replace('-', ""));
+            let head = format!(
+                r#"{{"index":{{"_index":"logs-{log_type}-{}","_id":""#,
+                date.replace('-', "")
+            );
             assert_eq!(heads.head(&event), head);
         }
         assert_eq!(heads.heads.len(), 3);

@@ -83,8 +83,7 @@ impl ToElasticsearch {
         let client = Client::new(&settings.cluster, amazon, Arc::clone(&clock))?;
         let (bulks, template) = (BulkApi::new(&settings, &client), settings.template()?);
         let (meters, prepared) = (Meters::new(intake.consumer()), OnceCell::new());
-        let shared =
-            Shared { settings, intake, clock, client, bulks, template, prepared, meters };
+        let shared = Shared { settings, intake, clock, client, bulks, template, prepared, meters };
         Ok(Self { shared: Arc::new(shared) })
     }
 }
@@ -192,7 +191,9 @@ impl Shared {
         let prepare = || async {
             let is_stream = self.settings.write_to == WriteTo::DataStreams;
             if is_stream && server.flavour == Flavour::ElasticsearchOss {
-                return Err(format!("{server} has no data streams: set write_to = \"daily_indices\""));
+                return Err(format!(
+                    "{server} has no data streams: set write_to = \"daily_indices\""
+                ));
             }
             if self.meets_built_in_templates(&server) {
                 warn!(
@@ -206,7 +207,7 @@ impl Shared {
             info!(module = %self.intake.consumer(), "delivering to {server} at {}", self.settings.shown_destination());
             Ok(())
         };
-        self.prepared.get_or_try_init(prepare).await.map(|()| ())
+        self.prepared.get_or_try_init(prepare).await.copied()
     }
 
     /// Whether documents would land in data streams that the server's own templates make.

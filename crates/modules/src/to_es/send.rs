@@ -109,7 +109,9 @@ mod tests {
         let told = br#"{"error":{"root_cause":[],"type":"t","reason":"r"},"status":400}"#;
         assert!(matches!(failed(&answered(413, b"")), SendError::Refused(_)));
         let SendError::Refused(message) = failed(&answered(400, told)) else { panic!() };
-        assert!(message.starts_with("http://127.0.0.1:9200/_bulk answers 400 Bad Request (t: r): "));
+        assert!(
+            message.starts_with("http://127.0.0.1:9200/_bulk answers 400 Bad Request (t: r): ")
+        );
         let page = failed(&answered(400, b"<html>plain HTTP at a TLS port</html>"));
         assert!(matches!(page, SendError::Unavailable(_)));
         for (status, hint) in [(301, "redirects"), (401, "`username`"), (404, "path")] {
@@ -134,8 +136,12 @@ mod tests {
 
     #[test]
     fn conditions_of_the_cluster_are_no_fault_of_the_documents() {
-        for reason in ["explicit index in bulk is not allowed", "pipeline with id [p] does not exist"] {
-            let body = format!(r#"{{"error":{{"type":"illegal_argument_exception","reason":"{reason}"}}}}"#);
+        for reason in
+            ["explicit index in bulk is not allowed", "pipeline with id [p] does not exist"]
+        {
+            let body = format!(
+                r#"{{"error":{{"type":"illegal_argument_exception","reason":"{reason}"}}}}"#
+            );
             let error = failed(&answered(400, body.as_bytes()));
             assert!(matches!(error, SendError::Unavailable(_)), "{error}");
         }

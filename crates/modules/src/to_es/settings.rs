@@ -171,12 +171,42 @@ impl Settings {
         self.routing()?;
         let is_stream = self.write_to == WriteTo::DataStreams;
         for (key, is_given, has_place, why) in [
-            ("data_stream_namespace", self.data_stream_namespace.is_some(), is_stream, "is for write_to = \"data_streams\" alone"),
-            ("routing_field", self.routing_field.is_some(), !is_stream, "is for daily indices: data streams take no routing"),
-            ("template_file", self.template_file.is_some(), self.install_templates, "does nothing without install_templates = true"),
-            ("retention_days", self.retention_days.is_some(), self.install_templates, "does nothing without install_templates = true"),
-            ("overwrite_templates", self.overwrite_templates, self.install_templates, "does nothing without install_templates = true"),
-            ("pipeline", self.pipeline.as_deref() == Some(""), false, "is empty: leave it out for none"),
+            (
+                "data_stream_namespace",
+                self.data_stream_namespace.is_some(),
+                is_stream,
+                "is for write_to = \"data_streams\" alone",
+            ),
+            (
+                "routing_field",
+                self.routing_field.is_some(),
+                !is_stream,
+                "is for daily indices: data streams take no routing",
+            ),
+            (
+                "template_file",
+                self.template_file.is_some(),
+                self.install_templates,
+                "does nothing without install_templates = true",
+            ),
+            (
+                "retention_days",
+                self.retention_days.is_some(),
+                self.install_templates,
+                "does nothing without install_templates = true",
+            ),
+            (
+                "overwrite_templates",
+                self.overwrite_templates,
+                self.install_templates,
+                "does nothing without install_templates = true",
+            ),
+            (
+                "pipeline",
+                self.pipeline.as_deref() == Some(""),
+                false,
+                "is empty: leave it out for none",
+            ),
         ] {
             if is_given && !has_place {
                 return Err(InvalidSettings::Alone { key, why: why.to_owned() });
@@ -226,7 +256,10 @@ mod tests {
             assert!(Settings::keys().contains(&key.as_str()), "{key}");
         }
         let settings: Settings = serde_json::from_value(written).unwrap();
-        assert_eq!((settings.write_to, settings.document_id), (WriteTo::DataStreams, DocumentId::Origin));
+        assert_eq!(
+            (settings.write_to, settings.document_id),
+            (WriteTo::DataStreams, DocumentId::Origin)
+        );
         assert_eq!((settings.bulk_records, settings.bulk_bytes, settings.busy_retries), (1, 2, 3));
         assert_eq!((settings.template_priority, settings.retention_days), (300, Some(30)));
         let keys = cluster::Settings::keys();
@@ -238,13 +271,22 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         for (wrong, key) in [
             (Settings { bulk_bytes: 0, ..settings() }, "bulk_bytes"),
-            (Settings { retention_days: Some(0), install_templates: true, ..settings() }, "retention_days"),
+            (
+                Settings { retention_days: Some(0), install_templates: true, ..settings() },
+                "retention_days",
+            ),
             (Settings { retention_days: Some(3), ..settings() }, "retention_days"),
             (Settings { overwrite_templates: true, ..settings() }, "overwrite_templates"),
             (Settings { template_file: Some("t.json".into()), ..settings() }, "template_file"),
-            (Settings { data_stream_namespace: some("prod"), ..settings() }, "data_stream_namespace"),
+            (
+                Settings { data_stream_namespace: some("prod"), ..settings() },
+                "data_stream_namespace",
+            ),
             (Settings { routing_field: some("a..b"), ..settings() }, "routing_field"),
-            (Settings { routing_field: some("a"), write_to: WriteTo::DataStreams, ..settings() }, "routing_field"),
+            (
+                Settings { routing_field: some("a"), write_to: WriteTo::DataStreams, ..settings() },
+                "routing_field",
+            ),
             (Settings { pipeline: some(""), ..settings() }, "pipeline"),
             (Settings { index_name_prefix: "Logs".to_owned(), ..settings() }, "index_name_prefix"),
             (Settings { cluster: cluster::Settings::default(), ..settings() }, "destination"),
@@ -260,7 +302,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("template.json");
         let settings = Settings { template_file: Some(file.clone()), ..settings() };
-        assert!(settings.template().unwrap_err().to_string().contains("template.json: No such file"));
+        assert!(
+            settings.template().unwrap_err().to_string().contains("template.json: No such file")
+        );
         std::fs::write(&file, "[]").unwrap();
         assert!(settings.template().unwrap_err().to_string().contains("no JSON object"));
         std::fs::write(&file, r#"{"template":{}}"#).unwrap();

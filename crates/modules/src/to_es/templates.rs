@@ -45,7 +45,8 @@ pub(super) async fn install(
         Some(namespace) => format!("{MAKER}-{}-{namespace}", settings.index_name_prefix),
         None => format!("{MAKER}-{}", settings.index_name_prefix),
     };
-    let installation = Installation { client, name: &name, overwrite: settings.overwrite_templates };
+    let installation =
+        Installation { client, name: &name, overwrite: settings.overwrite_templates };
     if let Some(policy) = policy(server, settings, &name)? {
         installation.put(&policy).await?;
     }
@@ -201,7 +202,9 @@ fn policy(server: &Server, settings: &Settings, name: &str) -> Result<Option<Wan
                 _ => "_opendistro/_ism/policies",
             };
             let written = match is_stream {
-                true => json!([{ "rollover": { "min_index_age": ROLLOVER_AGE, "min_size": ROLLOVER_SIZE } }]),
+                true => {
+                    json!([{ "rollover": { "min_index_age": ROLLOVER_AGE, "min_size": ROLLOVER_SIZE } }])
+                }
                 false => json!([]),
             };
             let body = json!({ "policy": {
@@ -255,8 +258,7 @@ impl Installation<'_> {
                 }
             };
             let body = wanted.body.to_string().into();
-            let answered =
-                self.call(&Method::PUT, wanted, &query, Content::Json(&body)).await?;
+            let answered = self.call(&Method::PUT, wanted, &query, Content::Json(&body)).await?;
             match answered.status.as_u16() {
                 200..300 => {
                     tracing::info!("the {what} {name} is installed");
@@ -285,7 +287,12 @@ impl Installation<'_> {
             StatusCode::NOT_FOUND => Ok(Held::Nothing),
             _ => {
                 let hint = "the right to look may be missing, or the cluster knows no such thing; set install_templates = false to do without";
-                Err(format!("cannot see the {} {}: {}", wanted.what, self.name, answered.explained(hint)))
+                Err(format!(
+                    "cannot see the {} {}: {}",
+                    wanted.what,
+                    self.name,
+                    answered.explained(hint)
+                ))
             }
         }
     }
@@ -339,10 +346,13 @@ mod tests {
         let mut body = wanted.body.clone();
         assert_eq!(body["_meta"]["managed_by"], "baikonur");
         body.as_object_mut().unwrap().remove("_meta");
-        assert_eq!(body, json!({
-            "index_patterns": ["logs-*"], "priority": 7,
-            "template": { "settings": { "number_of_shards": 3, "index.lifecycle.name": "n" } },
-        }));
+        assert_eq!(
+            body,
+            json!({
+                "index_patterns": ["logs-*"], "priority": 7,
+                "template": { "settings": { "number_of_shards": 3, "index.lifecycle.name": "n" } },
+            })
+        );
         let body = template(&opensearch(), &streaming(), &Map::new(), "n").body;
         assert_eq!(body["data_stream"], json!({}));
         assert_eq!(body["template"]["mappings"]["properties"]["@timestamp"]["type"], "date");
@@ -354,7 +364,8 @@ mod tests {
 
     #[test]
     fn each_server_has_its_own_policies() {
-        let put = |server: &Server, settings: &Settings| policy(server, settings, "n").unwrap().unwrap();
+        let put =
+            |server: &Server, settings: &Settings| policy(server, settings, "n").unwrap().unwrap();
         let daily = put(&elasticsearch(), &installing());
         assert_eq!((daily.path, daily.kind), ("_ilm/policy", Kind::Ilm));
         assert_eq!(daily.body["policy"]["phases"]["delete"]["min_age"], "30d");
@@ -379,7 +390,8 @@ mod tests {
     fn what_is_there_is_known_as_ours_or_foreign() {
         let own = Map::new();
         let wanted = template(&elasticsearch(), &installing(), &own, "n");
-        let answer = |body: &Value| json!({ "index_templates": [{ "name": "n", "index_template": body }] });
+        let answer =
+            |body: &Value| json!({ "index_templates": [{ "name": "n", "index_template": body }] });
         assert_eq!(wanted.held(&answer(&wanted.body), "n"), Held::Same);
         let other = Settings { template_priority: 300, ..installing() };
         let other = template(&elasticsearch(), &other, &own, "n");

@@ -63,7 +63,9 @@ impl Clean {
         settings.date_format = self.date_format.unwrap_or(settings.date_format);
         let (days, amazon) = (settings.max_age_days, amazon::for_cluster(&settings.cluster));
         if settings.index_name_prefix.is_empty() {
-            bail!("say which indices: --prefix PREFIX, or --prefix '*' for all whose names end in a date");
+            bail!(
+                "say which indices: --prefix PREFIX, or --prefix '*' for all whose names end in a date"
+            );
         }
         let cleaner = Cleaner::new(settings, Arc::new(SystemClock::new()), amazon)?;
         let old = cleaner.find().await?;
@@ -163,7 +165,8 @@ mod tests {
             documents,
             bytes: documents.map(|number| number * 1024),
         };
-        let text = shown(&[index("logs-a-20250101", Some(1500)), index("logs-b-20250101", None)], 30);
+        let text =
+            shown(&[index("logs-a-20250101", Some(1500)), index("logs-b-20250101", None)], 30);
         assert_eq!(
             text,
             "index            date        days  documents      size\n\

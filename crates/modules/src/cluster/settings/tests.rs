@@ -118,5 +118,8 @@ fn every_key_is_read() {
     let settings: Settings = serde_json::from_value(written).unwrap();
     assert_eq!(settings.destination, ["es"]);
     assert_eq!(settings.aws_service, Some(AwsService::Aoss));
-    assert_eq!((settings.gzip, settings.connect_seconds, settings.request_seconds), (Some(true), 4, 5));
+    assert_eq!(
+        (settings.gzip, settings.connect_seconds, settings.request_seconds),
+        (Some(true), 4, 5)
+    );
 }
