@@ -17,13 +17,15 @@ VERSITYGW_VERSION=v1.8.0
 OTEL_BUILDER_VERSION=v0.165.0
 FERROKINESIS_VERSION=0.7.0
 
-NEEDED=(python s3 opensearch fluent otel javascript java kcl rust kinesalite kinesis-mock)
+NEEDED=(python s3 opensearch opensearch2 elasticsearch7 fluent otel javascript java kcl rust kinesalite kinesis-mock)
 OPTIONAL=(versitygw ferrokinesis)
 
 declare -A ABOUT=(
     [python]="boto3, the AWS CLI, aws_kinesis_agg, moto and pytest in a virtual environment"
     [s3]="MinIO, an S3 server with conditional puts"
     [opensearch]="a real OpenSearch node, started from Java"
+    [opensearch2]="the same of OpenSearch 2"
+    [elasticsearch7]="a real Elasticsearch 7 node, started from Java"
     [fluent]="the Fluent Forward server of @fluent-org/logger (Node.js)"
     [otel]="OpenTelemetry Collector with the Fluent Forward receiver (Go)"
     [javascript]="a client with the AWS SDK for JavaScript v3 (Node.js)"
@@ -43,19 +45,25 @@ need() {
     command -v "$1" >/dev/null || die "$1 is needed to install part '$2' and is not on the PATH"
 }
 
-# The home of a JDK of at least 21: OpenSearch 3 and the clients' sources need it, and it is often not the default one.
-java21_home() {
-    local home major
+# The home of a JDK of at least $1 and, if given, at most $2: it is often not the default one.
+java_home() {
+    local home major least=$1 most=${2:-999}
     for home in "${JAVA21_HOME:-}" "${JAVA_HOME:-}" /usr/lib/jvm/* /opt/java/* /Library/Java/JavaVirtualMachines/*/Contents/Home; do
         [[ -n $home && -x $home/bin/javac ]] || continue
         major=$("$home/bin/javac" -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
-        if [[ -n $major && $major -ge 21 ]]; then
+        if [[ -n $major && $major -ge $least && $major -le $most ]]; then
             printf '%s' "$home"
             return
         fi
     done
     return 1
 }
+
+# OpenSearch 3 and the clients' sources need it.
+java21_home() { java_home 21; }
+
+# OpenSearch 2 and Elasticsearch 7 run on no newer one.
+java17_home() { java_home 17 21; }
 
 # What a part is made from: when this changes, it is installed anew.
 recipe() {
@@ -65,6 +73,8 @@ recipe() {
         s3) echo "$MINIO_VERSION" ;;
         versitygw) echo "$VERSITYGW_VERSION" ;;
         opensearch) java21_home || true; cat "$here/opensearch/pom.xml" "$here"/opensearch/src/main/java/*.java ;;
+        opensearch2) java17_home || true; cat "$here/opensearch2/pom.xml" "$here"/opensearch/src/main/java/*.java ;;
+        elasticsearch7) java17_home || true; cat "$here/elasticsearch7/pom.xml" "$here"/elasticsearch7/src/main/java/*.java ;;
         fluent | kinesalite | kinesis-mock) cat "$here/$1/package.json" "$here/$1/package-lock.json" ;;
         ferrokinesis) echo "$FERROKINESIS_VERSION" ;;
         otel) echo "$OTEL_BUILDER_VERSION"; cat "$here/otel/builder.yaml" ;;
@@ -95,11 +105,12 @@ install_s3() { go_install s3 "github.com/minio/minio@$MINIO_VERSION"; }
 
 install_versitygw() { go_install versitygw "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW_VERSION"; }
 
-# Compiles a Maven module, its sources copied to .parts/ by the caller, and notes its class path and JDK there.
+# Compiles a Maven module, its sources copied to .parts/ by the caller, and notes its class path and JDK there. The JDK
+# is of 21 or later, unless $2 finds another one.
 build_java() {
     need mvn "$1"
-    local home build="$parts/$1"
-    home=$(java21_home) || die "part '$1' needs a JDK of 21 or later; say where with JAVA21_HOME"
+    local home build="$parts/$1" find=${2:-java21_home}
+    home=$($find) || die "part '$1' needs a JDK of ${find//[^0-9]/} or later; say where with JAVA_HOME or JAVA21_HOME"
     (
         cd "$build"
         export JAVA_HOME=$home
@@ -118,6 +129,18 @@ copy_sources() {
 install_opensearch() {
     copy_sources opensearch "$here/opensearch"
     build_java opensearch
+}
+
+# The node of the newer one, against the older library.
+install_opensearch2() {
+    copy_sources opensearch2 "$here/opensearch"
+    cp "$here/opensearch2/pom.xml" "$parts/opensearch2/"
+    build_java opensearch2 java17_home
+}
+
+install_elasticsearch7() {
+    copy_sources elasticsearch7 "$here/elasticsearch7"
+    build_java elasticsearch7 java17_home
 }
 
 install_java() {

@@ -1,4 +1,4 @@
-"""A real OpenSearch node."""
+"""Real nodes: OpenSearch 3, OpenSearch 2 and Elasticsearch 7."""
 
 import json
 
@@ -9,6 +9,8 @@ from .process import Server, free_port, part
 
 class OpenSearchNode(Server):
     name = "opensearch"
+    main = "OpenSearchNode"
+    has_data_streams = True
     ready_seconds = 180
 
     def __init__(self, folder, write_queue_size=10_000):
@@ -19,12 +21,12 @@ class OpenSearchNode(Server):
         self._http = urllib3.PoolManager(retries=False, timeout=60)
 
     def command(self):
-        installed = part("opensearch", "classpath.txt").parent
+        installed = part(self.name, "classpath.txt").parent
         classpath = f"{installed / 'target' / 'classes'}:{(installed / 'classpath.txt').read_text().strip()}"
         java = f"{(installed / 'java_home.txt').read_text().strip()}/bin/java"
         command = [
             java, "-Xms1g", "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath,
-            "OpenSearchNode", self.folder / "node", self.port, self.transport_port, self.write_queue_size,
+            self.main, self.folder / "node", self.port, self.transport_port, self.write_queue_size,
         ]
         return command, {}
 
@@ -72,3 +74,15 @@ class OpenSearchNode(Server):
     def count(self, pattern):
         self.request("POST", f"/{pattern}/_refresh?ignore_unavailable=true&allow_no_indices=true")
         return self.get(f"/{pattern}/_count?ignore_unavailable=true&allow_no_indices=true")["count"]
+
+
+class OpenSearch2Node(OpenSearchNode):
+    name = "opensearch2"
+
+
+class Elasticsearch7Node(OpenSearchNode):
+    """Without the features of Elastic's basic licence, as Amazon's domains."""
+
+    name = "elasticsearch7"
+    main = "ElasticsearchNode"
+    has_data_streams = False

@@ -1,26 +1,31 @@
 //! How much CPU time `kinesis-to-es` and `kinesis-to-fluent` take for batches of 500 records, from
-//! the bytes of a Kinesis record to the bytes of a request: all but the network.
+//! the bytes of a Kinesis record to the bytes of a request: all but the network. Then `kinesis-to-es` with gzip, and whole:
+//! with HTTP over loopback and the answers read, beside a server on another core that only answers.
 //!
 //! The records are the lines of `BAIKONUR_REAL_LOGS` (`.ndjson` or `.ndjson.gz`), by default those of
 //! the fixture in `crates/record`.
 
 use std::fs::File;
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_modules::intake::{Intake, IntakeSettings};
-use baikonur_modules::{to_es, to_fluent};
+use baikonur_modules::{cluster, to_es, to_fluent};
 use baikonur_stream::{
-    Batch, Clock, ConsumerName, PartitionKey, Record, SequenceNumber, ShardAddress, ShardId,
-    StreamName, SystemClock, Timestamp,
+    Batch, Clock, ConsumerName, Deliver, Delivery, Module, PartitionKey, Record, SequenceNumber,
+    ShardAddress, ShardId, StreamName, SystemClock, Timestamp,
 };
 use bytes::Bytes;
 
 const BATCH_RECORDS: usize = 500;
 /// Each measurement runs at least this long.
 const AT_LEAST: Duration = Duration::from_secs(2);
+/// What `kinesis-to-es` as a whole shall take at least, in MB/s of one core.
+const TO_ES_WHOLE_TARGET: f64 = 100.0;
 /// 60 times the original Python modules, in MB/s.
 const TO_ES_TARGET: f64 = 228.0;
 const TO_FLUENT_TARGET: f64 = 702.0;
@@ -42,6 +47,25 @@ fn main() {
         });
         bytes.sum()
     });
+    measure("  and gzip", Some(TO_ES_WHOLE_TARGET), &batches, |batch| {
+        let parts = intake.parts(batch);
+        let bytes = parts.map(|taken| {
+            let bulks = to_es::Bulks::new(&settings, &batch.shard, &taken.events);
+            bulks.map(|bulk| black_box(cluster::gzip(bulk.body())).len()).sum::<usize>()
+        });
+        bytes.sum()
+    });
+    let streams = to_es::Settings { write_to: to_es::WriteTo::DataStreams, ..settings.clone() };
+    measure("  into data streams", None, &batches, |batch| {
+        let parts = intake.parts(batch);
+        let bytes = parts.map(|taken| {
+            let bulks = to_es::Bulks::new(&streams, &batch.shard, &taken.events);
+            bulks.map(|bulk| black_box(bulk.body()).len()).sum::<usize>()
+        });
+        bytes.sum()
+    });
+    deliver_whole("  over HTTP", &settings, &batches);
+    deliver_whole("  of 10,000 records", &settings, &of_size(&batches, 10_000));
     let settings = to_fluent::Settings { fluent_tag: "lambda".to_owned(), ..Default::default() };
     let mut message = Vec::new();
     measure("kinesis-to-fluent", Some(TO_FLUENT_TARGET), &batches, |batch| {
@@ -55,6 +79,78 @@ fn main() {
         }
         bytes
     });
+}
+
+/// `kinesis-to-es` as a mapping drives it, all of it on this thread.
+fn deliver_whole(name: &str, settings: &to_es::Settings, batches: &[Batch]) {
+    let mut settings = settings.clone();
+    settings.bulk_records = batches[0].records.len();
+    settings.cluster.destination = vec![counting_server(settings.bulk_records)];
+    let intake = Intake::new(&IntakeSettings::default(), &ConsumerName::new("bench"));
+    let intake = Arc::new(intake.expect("the default settings are good"));
+    let module = to_es::ToElasticsearch::new(settings, intake, Arc::new(SystemClock::new()), None)
+        .expect("good settings");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let mut deliverer: Box<dyn Deliver> =
+        runtime.block_on(module.open(&batches[0].shard)).expect("it opens");
+    measure(name, Some(TO_ES_WHOLE_TARGET), batches, |batch| {
+        let delivery = runtime.block_on(deliverer.deliver(batch));
+        assert_eq!(delivery, Delivery::delivered());
+        batch.records.len()
+    });
+}
+
+/// A server on threads of its own that reads requests and answers in the length of a real one for `documents`.
+fn counting_server(documents: usize) -> String {
+    let items = vec![r#"{"index":{"status":201}}"#; documents].join(",");
+    let answer: Arc<str> = format!(r#"{{"errors":false,"items":[{items}]}}"#).into();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let socket = socket.expect("a connection");
+            let answer = Arc::clone(&answer);
+            std::thread::spawn(move || answer_all(socket, &answer));
+        }
+    });
+    url
+}
+
+fn answer_all(socket: TcpStream, stored: &str) {
+    let mut output = socket.try_clone().expect("a second handle");
+    let mut input = BufReader::with_capacity(1 << 20, socket);
+    let mut body = Vec::new();
+    loop {
+        let (mut line, mut length) = (String::new(), 0);
+        while input.read_line(&mut line).is_ok_and(|read| read > 2) {
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a length");
+            }
+            line.clear();
+        }
+        body.resize(length, 0);
+        if input.read_exact(&mut body).is_err() {
+            return;
+        }
+        let answer = match length {
+            0 => r#"{"version":{"number":"3.3.0","distribution":"opensearch"}}"#,
+            _ => stored,
+        };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
+        if output.write_all((head + answer).as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// The same records in batches of another size.
+fn of_size(batches: &[Batch], records: usize) -> Vec<Batch> {
+    let all: Vec<Record> = batches.iter().flat_map(|batch| batch.records.clone()).collect();
+    let shard = batches[0].shard.clone();
+    let batch =
+        |records: &[Record]| Batch { shard: shard.clone(), records: records.to_vec(), attempt: 0 };
+    all.chunks(records).map(batch).collect()
 }
 
 /// Runs `work` over all batches until the time is up, and says how fast it was.

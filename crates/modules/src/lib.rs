@@ -3,11 +3,14 @@
 //!
 //! Each destination implements [`Module`](baikonur_stream::Module) and has the same files:
 //! `settings.rs` (what the configuration says), `encode.rs` (events to bytes), `send.rs` (bytes to
-//! the destination), `mod.rs` (what became of the batch). This room knows neither mappings nor
+//! the destination), `mod.rs` (what became of the batch). `es_cleaner` has no batches: it deletes old
+//! indices, and reaches clusters as `to_es` does, through `cluster`. This room knows neither mappings nor
 //! Lambda: whoever opens a module hands it its clients and its clock.
 
 #[cfg(test)]
 mod batches;
+pub mod cluster;
+pub mod es_cleaner;
 pub mod failed_store;
 pub mod fields;
 pub mod forward;

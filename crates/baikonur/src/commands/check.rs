@@ -94,5 +94,16 @@ pub(super) fn describe(config: &Config) -> String {
             }
         }
     }
+    for cleaner in &config.cleaners {
+        let disabled = if cleaner.enabled { "" } else { " (disabled)" };
+        let (name, settings) = (&cleaner.name, &cleaner.settings);
+        let dry = if settings.dry_run_only { ", told only" } else { "" };
+        text.push_str(&format!(
+            "{name}{disabled}: es-cleaner, {} older than {} days{dry} ─▶ {}\n",
+            settings.index_name_prefix.join(", "),
+            settings.max_age_days,
+            settings.cluster.shown_destination()
+        ));
+    }
     text
 }

@@ -60,7 +60,7 @@ struct View {
 enum Destination {
     Stream(StreamName),
     Key(String),
-    Index(String, Option<to_es::DocumentId>),
+    Index { settings: Box<to_es::Settings>, with_id: bool },
     Tag(String),
 }
 
@@ -98,9 +98,12 @@ impl Explain {
     fn views(&self) -> anyhow::Result<Vec<View>> {
         let Some(file) = &self.config else {
             let intake = Intake::new(&IntakeSettings::default(), &ConsumerName::new("explain"))?;
+            let index_name_prefix = self.index_name_prefix.clone();
+            let settings =
+                Box::new(to_es::Settings { index_name_prefix, ..to_es::Settings::default() });
             let destinations = vec![
                 Destination::Key(String::new()),
-                Destination::Index(self.index_name_prefix.clone(), None),
+                Destination::Index { settings, with_id: false },
                 Destination::Tag(self.fluent_tag.clone()),
             ];
             return Ok(vec![View { module: None, intake, destinations }]);
@@ -113,7 +116,7 @@ impl Explain {
                 Kind::Forward(settings) => Destination::Stream(settings.target_stream_name),
                 Kind::ToS3(settings) => Destination::Key(format!("{}/", settings.location()?)),
                 Kind::ToElasticsearch(settings) => {
-                    Destination::Index(settings.index_name_prefix, Some(settings.document_id))
+                    Destination::Index { settings: Box::new(settings), with_id: true }
                 }
                 Kind::ToFluent(settings) => Destination::Tag(settings.fluent_tag),
             };
@@ -253,11 +256,10 @@ impl View {
                 Destination::Key(before) => {
                     facts.push(("key", format!("{before}{}", to_s3::object_key(event))));
                 }
-                Destination::Index(prefix, document_id) => {
-                    facts.push(("index", to_es::index_name(prefix, event)));
-                    let id =
-                        document_id.and_then(|from| to_es::document_id(from, &batch.shard, taken));
-                    facts.extend(id.map(|id| ("id", id)));
+                Destination::Index { settings, with_id } => {
+                    facts.push(("index", to_es::index_name(settings, event)));
+                    let id = to_es::document_id(settings.document_id, &batch.shard, taken);
+                    facts.extend(id.filter(|_| *with_id).map(|id| ("id", id)));
                 }
                 Destination::Tag(tag) => facts.push(("tag", to_fluent::tag(tag, event))),
             }

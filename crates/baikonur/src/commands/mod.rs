@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod check;
+mod es;
 mod explain;
 mod lines;
 mod mappings;
@@ -52,6 +53,7 @@ enum Command {
     Redrive(redrive::Redrive),
     Streams(streams::Streams),
     Mappings(mappings::Mappings),
+    Es(es::Es),
 }
 
 impl CommandLine {
@@ -66,6 +68,7 @@ impl CommandLine {
             Command::Redrive(redrive) => runtime()?.block_on(redrive.run()),
             Command::Streams(streams) => streams.run(),
             Command::Mappings(mappings) => runtime()?.block_on(mappings.run()),
+            Command::Es(es) => runtime()?.block_on(es.run()),
         }
     }
 }

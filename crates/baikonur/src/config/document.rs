@@ -164,6 +164,16 @@ impl<'t> Section<'t> {
         &self.name
     }
 
+    /// The text that stands at `key`, if one does.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.table.get(key)?.get_ref().as_str()
+    }
+
+    /// Takes a key out that was read before.
+    pub(super) fn forget(&mut self, key: &str) {
+        self.table.remove(key);
+    }
+
     /// Takes `keys` out and reads them as one struct. A mistake is noted, and gives none.
     pub(super) fn take<T: DeserializeOwned>(
         &mut self,

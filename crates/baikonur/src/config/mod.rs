@@ -1,5 +1,6 @@
 //! The configuration file: one TOML text into streams, modules and a server, or into every mistake with its line.
 
+mod cleaner;
 mod document;
 mod kinesis;
 mod leases;
@@ -16,6 +17,7 @@ use baikonur_modules::settings::keys_of;
 use baikonur_stream::{RetentionHours, StreamMode, StreamName, StreamProperties};
 use serde::Deserialize;
 
+pub(crate) use cleaner::CleanerConfig;
 pub(crate) use kinesis::{Consumption, KinesisConfig};
 pub(crate) use leases::LeasesConfig;
 use mistake::Mistake;
@@ -38,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) leases: Option<LeasesConfig>,
     pub(crate) streams: Vec<StreamConfig>,
     pub(crate) modules: Vec<ModuleConfig>,
+    /// What deletes old indices beside them.
+    pub(crate) cleaners: Vec<CleanerConfig>,
 }
 
 /// A stream that is made if it does not exist and may be made.
@@ -133,6 +137,9 @@ fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Optio
     let streams: Vec<_> =
         streams.into_iter().filter_map(|section| read_stream(section, mistakes)).collect();
     let modules = document.named_sections("modules", mistakes);
+    let (cleaners, modules): (Vec<_>, Vec<_>) = modules.into_iter().partition(cleaner::is_one);
+    let cleaners: Vec<_> =
+        cleaners.into_iter().filter_map(|section| cleaner::read(section, mistakes)).collect();
     let names: Vec<_> = streams.iter().map(|stream| stream.name.clone()).collect();
     let modules: Vec<_> =
         modules.into_iter().filter_map(|section| module::read(section, &names, mistakes)).collect();
@@ -150,7 +157,7 @@ fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Optio
     let (server, kinesis) = (server?, kinesis?);
     let kinesis = server.streams_on_kinesis.then_some(kinesis);
     let leases = leases.filter(|_| is_shared);
-    Some(Config { server, kinesis, leases, streams, modules })
+    Some(Config { server, kinesis, leases, streams, modules, cleaners })
 }
 
 fn read_stream(mut section: Section<'_>, mistakes: &mut Vec<Mistake>) -> Option<StreamConfig> {

@@ -7,11 +7,12 @@ use baikonur_modules::failed_store::on_failure::OnFailurePlace;
 use baikonur_modules::intake::IntakeSettings;
 use baikonur_modules::objects::{Location, S3Settings};
 use baikonur_modules::settings::keys_of;
-use baikonur_modules::{failed_store, forward, to_es, to_fluent, to_s3};
+use baikonur_modules::{cluster, failed_store, forward, to_es, to_fluent, to_s3};
 use baikonur_stream::{ConsumerName, StreamName};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::cleaner;
 use super::document::Section;
 use super::kinesis::{Consumption, ConsumptionKeys};
 use super::mapping_keys::MappingKeys;
@@ -49,7 +50,8 @@ pub(crate) enum Kind {
 pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
 
 /// Names as the configuration spells them.
-const KINDS: [&str; 4] = ["kinesis-forward", "kinesis-to-s3", "kinesis-to-es", "kinesis-to-fluent"];
+const KINDS: [&str; 5] =
+    ["kinesis-forward", "kinesis-to-s3", "kinesis-to-es", "kinesis-to-fluent", cleaner::KIND];
 
 /// The longest name of a module: it becomes a part of file names and of keys in the store.
 const NAME_BYTES_MAX: usize = 128;
@@ -117,13 +119,7 @@ pub(super) fn read(
     mistakes: &mut Vec<Mistake>,
 ) -> Option<ModuleConfig> {
     let name = section.name().to_owned();
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(legal) {
-        let what = format!(
-            "{name:?} is no name of a module: 1 to {NAME_BYTES_MAX} of a-z, A-Z, 0-9, '_', '.', '-'"
-        );
-        mistakes.push(section.mistake(what));
-    }
+    check_name(&section, mistakes);
     let mut reader = Reader { section: &mut section, known: Vec::new(), mistakes };
     let head: Option<HeadKeys> = reader.take();
     let consumption: Option<ConsumptionKeys> = reader.take();
@@ -194,6 +190,18 @@ pub(super) fn read(
     })
 }
 
+/// Notes a name that no module can have.
+pub(super) fn check_name(section: &Section<'_>, mistakes: &mut Vec<Mistake>) {
+    let name = section.name();
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(legal) {
+        let what = format!(
+            "{name:?} is no name of a module: 1 to {NAME_BYTES_MAX} of a-z, A-Z, 0-9, '_', '.', '-'"
+        );
+        mistakes.push(section.mistake(what));
+    }
+}
+
 /// Takes parts out of a section and remembers which keys there are.
 struct Reader<'r, 't> {
     section: &'r mut Section<'t>,
@@ -212,7 +220,11 @@ impl Reader<'_, '_> {
         match name {
             "kinesis-forward" => self.take().map(Kind::Forward),
             "kinesis-to-s3" => self.take().map(Kind::ToS3),
-            "kinesis-to-es" => self.take().map(Kind::ToElasticsearch),
+            "kinesis-to-es" => {
+                let (cluster, settings) = (self.take::<cluster::Settings>(), self.take());
+                let settings: to_es::Settings = settings?;
+                Some(Kind::ToElasticsearch(to_es::Settings { cluster: cluster?, ..settings }))
+            }
             "kinesis-to-fluent" => self.take().map(Kind::ToFluent),
             _ => {
                 let hint = did_you_mean(name, KINDS);

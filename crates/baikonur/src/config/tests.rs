@@ -476,3 +476,29 @@ fn memory_has_a_least_amount() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_cleaner_stands_beside_the_modules_and_reads_no_stream() {
+    let config = read(
+        "[modules.clean]\ntype = \"es-cleaner\"\nelasticsearch_host = \"es:9200\"\nindex_name_prefix = \"logs, app\"\n\
+         max_age_days = 7\nschedule_expression = \"rate(2 hours)\"",
+    )
+    .unwrap();
+    let cleaner = &config.cleaners[0];
+    assert_eq!((cleaner.name.as_str(), cleaner.enabled), ("clean", true));
+    assert_eq!(cleaner.settings.index_name_prefix, ["logs", "app"]);
+    assert_eq!(cleaner.settings.cluster.destination, ["es:9200"]);
+    assert!(config.modules.is_empty());
+    let shown = read(
+        "[modules.clean]\ntype = \"es-cleaner\"\ndestination = \"es\"\nindex_name_prefix = \"a\"\n\
+         max_age_day = 7",
+    )
+    .unwrap_err();
+    assert!(
+        shown.contains("b.toml:5: [modules.clean] there is no key max_age_day here"),
+        "{shown}"
+    );
+    assert!(shown.contains("max_age_days"), "{shown}");
+    let shown = read("[modules.clean]\ntype = \"es-cleaner\"\ndestination = \"es\"").unwrap_err();
+    assert!(shown.contains("index_name_prefix is missing"), "{shown}");
+}

@@ -1,6 +1,7 @@
 //! A configuration, running: the embedded streams and the API over them, or streams on Amazon Kinesis; and an event
 //! source mapping for each module.
 
+mod cleaners;
 mod embedded;
 mod kinesis;
 mod leases;
@@ -22,8 +23,9 @@ use baikonur_api::{Certificates, Server, Streams};
 use baikonur_engine::Engine;
 use baikonur_kinesis::Connection;
 use baikonur_mapping::MemoryBudget;
+use baikonur_modules::es_cleaner::Cleaner;
 use baikonur_scaling::autoscale::Monitor;
-use baikonur_stream::{Administer, Clock, Progress, Read, SystemClock, Write};
+use baikonur_stream::{Administer, Clock, ConsumerName, Progress, Read, SystemClock, Write};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, watch};
 use tracing::{info, warn};
@@ -84,6 +86,7 @@ pub(crate) struct Pipeline {
     authority: Option<PathBuf>,
     metrics: PrometheusHandle,
     monitors: Vec<Monitor>,
+    cleaners: Vec<(ConsumerName, Cleaner)>,
     listening: Listening,
 }
 
@@ -115,11 +118,22 @@ impl Pipeline {
             }
         };
         let monitors = scaling::configured_monitors(&config.server, &streams).await?;
+        let cleaners = cleaners::configured(&config.cleaners, &streams.clock)?;
         streams::make_streams(&*streams.administer, config.kinesis.as_ref(), &config.streams)
             .await?;
         let listening = Listening::bind(&config.server.data);
         let listening = listening.context("`baikonur mappings` could not be answered")?;
-        Ok(Self { config, engine, streams, server, authority, metrics, monitors, listening })
+        Ok(Self {
+            config,
+            engine,
+            streams,
+            server,
+            authority,
+            metrics,
+            monitors,
+            cleaners,
+            listening,
+        })
     }
 
     /// Where the server listens.
@@ -146,8 +160,9 @@ impl Pipeline {
         origin: Origin,
         stop: impl Future<Output = ()>,
     ) -> anyhow::Result<bool> {
-        let Self { config, engine, streams, server, authority: _, metrics, monitors, listening } =
-            self;
+        let Self {
+            config, engine, streams, server, metrics, monitors, cleaners, listening, ..
+        } = self;
         let (drain, draining) = watch::channel(false);
         let ground = Ground { streams: streams.clone(), server: config.server.clone() };
         let mut mappings = Mappings::new(ground, draining.clone()).await?;
@@ -161,6 +176,7 @@ impl Pipeline {
             server: config.server.clone(),
             kinesis: config.kinesis.clone(),
             leases: config.leases.clone(),
+            cleaners: config.cleaners,
             streams: streams.clone(),
             directory,
             mappings: Arc::clone(&mappings),
@@ -168,6 +184,7 @@ impl Pipeline {
         let answering = tokio::spawn(control::serve(listening, Arc::<Operator>::clone(&operator)));
         let watching = tokio::spawn(operator.watch());
         let mut scaling = scaling::start(monitors, &streams, &draining);
+        let mut cleaning = cleaners::start(cleaners, &draining);
         let StreamStore { source, write, administer, clock, .. } = streams;
         let upkeep = tokio::spawn({
             let metrics = metrics.clone();
@@ -199,6 +216,7 @@ impl Pipeline {
             mappings.lock().await.drained().await;
             let _ = serving.await;
             while scaling.join_next().await.is_some() {}
+            while cleaning.join_next().await.is_some() {}
         })
         .await
         .is_ok();
@@ -211,6 +229,7 @@ impl Pipeline {
         }
         answering.abort();
         scaling.shutdown().await;
+        cleaning.shutdown().await;
         upkeep.abort();
         if let Some(engine) = engine {
             engine.close().await;

@@ -15,6 +15,7 @@ use baikonur_stream::{Clock, FailedStore, Module};
 
 use super::redelivery::{self, Resets};
 use super::{Source, StreamStore, kinesis, on_failure};
+use crate::amazon;
 use crate::config::{Kind, ModuleConfig, Problem, ServerConfig};
 use crate::host;
 
@@ -87,7 +88,10 @@ fn module(
             let destination = objects::open(&settings.location()?, &config.s3)?;
             Arc::new(ToS3::new(settings, intake, destination, clock))
         }
-        Kind::ToElasticsearch(settings) => Arc::new(ToElasticsearch::new(settings, intake, clock)?),
+        Kind::ToElasticsearch(settings) => {
+            let amazon = amazon::for_cluster(&settings.cluster);
+            Arc::new(ToElasticsearch::new(settings, intake, clock, amazon)?)
+        }
         Kind::ToFluent(settings) => Arc::new(ToFluent::new(settings, intake, clock)?),
     })
 }

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::StreamStore;
 use super::mappings::{Directory, Mappings, Order, Outcome, order};
 use super::streams::make_streams;
-use crate::config::{Config, KinesisConfig, LeasesConfig, Overrides, ServerConfig};
+use crate::config::{CleanerConfig, Config, KinesisConfig, LeasesConfig, Overrides, ServerConfig};
 use crate::control::{Answer, Question, Reply};
 
 /// The file is looked at this often; a change counts once the file has stayed the same for as long.
@@ -36,6 +36,8 @@ pub(super) struct Operator {
     pub(super) kinesis: Option<KinesisConfig>,
     /// As the pipeline was started with it.
     pub(super) leases: Option<LeasesConfig>,
+    /// As the pipeline was started with it.
+    pub(super) cleaners: Vec<CleanerConfig>,
     pub(super) streams: StreamStore,
     pub(super) directory: Directory,
     pub(super) mappings: Arc<Mutex<Mappings>>,
@@ -84,6 +86,11 @@ impl Operator {
         if (server, kinesis, leases) != (&self.server, &self.kinesis, &self.leases) {
             let what =
                 "what changed in [server], [kinesis] and [leases] takes effect at the next start";
+            warn!("{what}");
+            done.push(what.to_owned());
+        }
+        if config.cleaners != self.cleaners {
+            let what = "what changed in modules of type es-cleaner takes effect at the next start";
             warn!("{what}");
             done.push(what.to_owned());
         }

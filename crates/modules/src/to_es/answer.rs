@@ -2,8 +2,20 @@
 
 use serde::Deserialize;
 
-/// Characters of a server's reason that are kept: it may quote the document.
-const REASON_CHARACTERS_MAX: usize = 1000;
+use crate::cluster::ServerError;
+
+/// Words of servers that mean the settings of the module or of the cluster: every document would be refused, and is
+/// better kept in its stream until they are mended.
+const CONDITIONS: [&str; 4] = [
+    // More shards than the cluster may have.
+    "this action would add",
+    // Elasticsearch's own templates make data streams of names such as logs-*-*.
+    "only write ops with an op_type of create are allowed in data streams",
+    // Collections for time series of OpenSearch Serverless: `document_id` has to be "none".
+    "Document ID is not supported",
+    // `pipeline` is missing.
+    "pipeline with id [",
+];
 
 /// The answer to a bulk request.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,21 +61,6 @@ struct ItemStatus {
     error: Option<ServerError>,
 }
 
-/// An error as Elasticsearch and OpenSearch describe it.
-#[derive(Deserialize)]
-struct ServerError {
-    #[serde(rename = "type")]
-    kind: String,
-    reason: Option<String>,
-    caused_by: Option<Box<ServerError>>,
-}
-
-/// The error of a request that failed as a whole.
-#[derive(Deserialize)]
-struct WholeError {
-    error: ServerError,
-}
-
 impl Answer {
     /// Reads the body of an answer with status 200 to a request of `documents`.
     ///
@@ -91,7 +88,8 @@ impl ItemStatus {
         let rejected = kind.ends_with("rejected_execution_exception");
         // Conditions of the cluster, which its owner mends: any document would be refused now.
         let reason = self.error.as_ref().and_then(|error| error.reason.as_deref());
-        let full = reason.is_some_and(|reason| reason.contains("this action would add"));
+        let is_meant = |reason: &str| CONDITIONS.iter().any(|words| reason.contains(words));
+        let full = reason.is_some_and(is_meant);
         let forbidden = self.status == 401 || self.status == 403;
         let missing = kind == "index_not_found_exception";
         match self.status {
@@ -107,37 +105,10 @@ impl ItemStatus {
     }
 
     fn explained(self) -> String {
-        let explained = self.error.map_or_else(|| "no reason given".to_owned(), explain);
+        let explained =
+            self.error.map_or_else(|| "no reason given".to_owned(), ServerError::explain);
         format!("{} {explained}", self.status)
     }
-}
-
-/// The error in the body of an answer to a request that failed as a whole, if it has one.
-pub(super) fn whole_error(body: &[u8]) -> Option<String> {
-    serde_json::from_slice::<WholeError>(body).ok().map(|whole| explain(whole.error))
-}
-
-/// `type: reason`, down to the innermost cause, on one line.
-fn explain(error: ServerError) -> String {
-    let mut text = String::new();
-    let mut next = Some(Box::new(error));
-    while let Some(error) = next {
-        if !text.is_empty() {
-            text.push_str("; caused by ");
-        }
-        text.push_str(&error.kind);
-        if let Some(reason) = error.reason {
-            text.push_str(": ");
-            text.push_str(&reason);
-        }
-        next = error.caused_by;
-    }
-    if let Some((cut, _)) = text.char_indices().nth(REASON_CHARACTERS_MAX) {
-        text.truncate(cut);
-        text.push('…');
-    }
-    // The servers' JSON parser explains itself on two lines.
-    text.replace('\n', "")
 }
 
 #[cfg(test)]
@@ -201,9 +172,18 @@ mod tests {
     }
 
     #[test]
-    fn a_long_reason_is_cut_between_characters() {
-        let error = ServerError { kind: "é".repeat(2000), reason: None, caused_by: None };
-        assert_eq!(explain(error).chars().count(), REASON_CHARACTERS_MAX + 1);
+    fn what_the_settings_are_to_blame_for_refuses_no_document() {
+        for reason in [
+            "only write ops with an op_type of create are allowed in data streams",
+            "Document ID is not supported in create/index operation request",
+            "pipeline with id [p] does not exist",
+        ] {
+            let body = format!(
+                r#"{{"errors":true,"items":[{{"index":{{"status":400,"error":{{"type":"illegal_argument_exception","reason":"{reason}"}}}}}}]}}"#
+            );
+            let Ok(Answer::Each(verdicts)) = Answer::read(body.as_bytes(), 1) else { panic!() };
+            assert!(matches!(verdicts[..], [Verdict::Busy(_)]), "{reason}");
+        }
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! Log events to bulk requests: two lines a document, written into one buffer.
 
+use baikonur_record::{FieldPath, scan};
+use baikonur_stream::ShardAddress;
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use sha2::{Digest, Sha256};
 
-use baikonur_stream::ShardAddress;
-
 use super::index_names::ActionHeads;
-use super::settings::{DocumentId, Settings};
+use super::settings::{DocumentId, Settings, WriteTo};
 use crate::intake::TakenEvent;
 
 /// Bytes that Elasticsearch and OpenSearch allow in an `_id`.
 const ID_BYTES_MAX: usize = 512;
 /// A guess at an action line, for the size of a buffer.
 const ACTION_LINE_BYTES: usize = 128;
+/// The field that every document of a data stream has.
+const TIMESTAMP: &str = "@timestamp";
 
 /// A bulk request: some events of a batch, in order.
 #[derive(Debug, Clone)]
@@ -85,17 +88,20 @@ pub struct Bulks<'a> {
     events: &'a [TakenEvent],
     next: usize,
     heads: ActionHeads<'a>,
+    routing: Option<FieldPath>,
+    /// Finds the name of the timestamp in documents that need one.
+    timestamp: Option<Finder<'static>>,
 }
 
 impl<'a> Bulks<'a> {
     /// The bulk requests that put `events` of `shard` where `settings` say.
     pub fn new(settings: &'a Settings, shard: &'a ShardAddress, events: &'a [TakenEvent]) -> Self {
-        let tail = match settings.document_id {
-            DocumentId::LogId | DocumentId::Origin => r#","_id":""#,
-            DocumentId::None => "}}\n",
-        };
-        let heads = ActionHeads::new(&settings.index_name_prefix, tail);
-        Self { settings, shard, events, next: 0, heads }
+        let heads = ActionHeads::new(settings);
+        // Checked when the module was set up.
+        let routing = settings.routing().unwrap_or_default();
+        let timestamp =
+            (settings.write_to == WriteTo::DataStreams).then(|| Finder::new("\"@timestamp\""));
+        Self { settings, shard, events, next: 0, heads, routing, timestamp }
     }
 
     fn append(&mut self, body: &mut Vec<u8>, taken: &TakenEvent) {
@@ -105,10 +111,22 @@ impl<'a> Bulks<'a> {
             DocumentId::Origin => append_id(body, &origin(self.shard, taken)),
             DocumentId::None => {}
         }
+        if let Some(path) = &self.routing {
+            append_routing(body, path, &taken.event.json);
+        }
+        body.extend_from_slice(b"}}\n");
+        let at = body.len();
         if taken.event.one_line {
             body.extend_from_slice(&taken.event.json);
         } else {
             body.extend_from_slice(&taken.event.to_one_line());
+        }
+        if let Some(finder) = &self.timestamp
+            && !has_timestamp(&body[at..], finder)
+        {
+            // The root is an object with at least the fields that the schema found: a member follows.
+            let member = format!(r#"{{"{TIMESTAMP}":"{}","#, taken.event.time.rfc3339());
+            body.splice(at..=at, member.into_bytes());
         }
         body.push(b'\n');
     }
@@ -182,17 +200,54 @@ fn hashed(id: &str) -> String {
     text
 }
 
-/// Ends an action line that stands open within the string of its `_id`.
+/// Whether a document has a timestamp of its own.
+fn has_timestamp(document: &[u8], finder: &Finder<'_>) -> bool {
+    // Hardly any document mentions the name at all.
+    if finder.find(document).is_none() {
+        return false;
+    }
+    let mut found = false;
+    let read = scan::root(document, |cursor, key| {
+        found |= key.is(TIMESTAMP.as_bytes());
+        cursor.value().map(|_| ())
+    });
+    found && read.is_ok()
+}
+
+/// Ends the string of an `_id` that stands open.
 fn append_id(body: &mut Vec<u8>, id: &str) {
-    let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     if id.len() > ID_BYTES_MAX {
         body.extend_from_slice(hashed(id).as_bytes());
-    } else if id.bytes().any(needs_escape) {
-        append_escaped(body, id);
     } else {
-        body.extend_from_slice(id.as_bytes());
+        append_text(body, id);
     }
-    body.extend_from_slice(b"\"}}\n");
+    body.push(b'"');
+}
+
+/// The routing of a document that has a text or a number there.
+fn append_routing(body: &mut Vec<u8>, path: &FieldPath, document: &[u8]) {
+    let Some(span) = path.find(document) else { return };
+    let value = &document[span];
+    let text = match value {
+        [b'"', text @ .., b'"'] if !text.is_empty() => scan::unescape(text),
+        [b'-' | b'0'..=b'9', ..] => value.into(),
+        _ => return,
+    };
+    if let Ok(text) = std::str::from_utf8(&text) {
+        body.extend_from_slice(br#","routing":""#);
+        append_text(body, text);
+        body.push(b'"');
+    }
+}
+
+/// A text as it stands in a string of JSON.
+fn append_text(body: &mut Vec<u8>, text: &str) {
+    let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    if text.bytes().any(needs_escape) {
+        append_escaped(body, text);
+    } else {
+        body.extend_from_slice(text.as_bytes());
+    }
 }
 
 #[cold]
@@ -256,6 +311,50 @@ mod tests {
                 serde_json::from_str(body.lines().next().unwrap()).unwrap();
             assert_eq!(action["index"]["_id"].as_str().map(str::to_owned), id);
             assert_eq!(action["index"]["_index"], "logs-auth-20250102");
+        }
+    }
+
+    #[test]
+    fn a_document_of_a_data_stream_gets_a_timestamp_unless_it_has_one() {
+        let settings = Settings { write_to: WriteTo::DataStreams, ..settings() };
+        let document = |text: &str| {
+            let body = bodies(&settings, &[taken(0, text)]).remove(0);
+            let (action, document) = body.trim_end().split_once('\n').unwrap();
+            assert_eq!(action, r#"{"create":{"_index":"logs-auth","_id":"one"}}"#);
+            document.to_owned()
+        };
+        let stamped = PLAIN.replacen('{', r#"{"@timestamp":"2025-01-02T03:04:05+00:00","#, 1);
+        assert_eq!(document(PLAIN), stamped);
+        assert_eq!(document(&stamped), stamped);
+        // Deeper down it is none of the document.
+        let deep = PLAIN.replacen('{', r#"{"a":{"@timestamp":1},"#, 1);
+        assert!(
+            document(&deep)
+                .starts_with(r#"{"@timestamp":"2025-01-02T03:04:05+00:00","a":{"@timestamp":1},"#)
+        );
+        let spaced = PLAIN.replacen('{', "{ \n ", 1);
+        assert!(
+            document(&spaced)
+                .starts_with(r#"{"@timestamp":"2025-01-02T03:04:05+00:00",  "log_type""#)
+        );
+    }
+
+    #[test]
+    fn a_document_is_routed_by_a_text_or_a_number() {
+        let settings = Settings { routing_field: Some("who.tenant".to_owned()), ..settings() };
+        for (value, routing) in [
+            (r#""a\u0022b""#, Some("a\"b")),
+            ("7", Some("7")),
+            (r#""""#, None),
+            ("null", None),
+            ("[1]", None),
+        ] {
+            let text = PLAIN.replacen('{', &format!(r#"{{"who":{{"tenant":{value}}},"#), 1);
+            let body = &bodies(&settings, &[taken(0, &text)])[0];
+            let action: serde_json::Value =
+                serde_json::from_str(body.lines().next().unwrap()).unwrap();
+            assert_eq!(action["index"]["routing"].as_str(), routing, "{value}");
+            assert_eq!(action["index"]["_id"], "one");
         }
     }
 

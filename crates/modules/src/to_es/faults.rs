@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use baikonur_stream::{Batch, Cause, Deliver, Delivery, Module, Outcome, SystemClock};
 
-use super::doubles::{ClusterDouble, Reply, settings};
+use super::doubles::settings;
 use super::{REFUSED_BY_ELASTICSEARCH, Settings, ToElasticsearch};
 use crate::batches::{self, intake, shard};
+use crate::cluster::doubles::{ClusterDouble, Reply};
 
 /// A batch of documents with these ids; an empty one is no JSON.
 fn batch(ids: &[&str]) -> Batch {
@@ -19,13 +20,19 @@ fn batch(ids: &[&str]) -> Batch {
 
 async fn deliverer(settings: Settings) -> Box<dyn Deliver> {
     let intake = Arc::new(intake("es"));
-    let module = ToElasticsearch::new(settings, intake, Arc::new(SystemClock::new())).unwrap();
+    let module =
+        ToElasticsearch::new(settings, intake, Arc::new(SystemClock::new()), None).unwrap();
     module.open(&shard()).await.unwrap()
 }
 
 async fn deliver(cluster: &ClusterDouble, settings: Settings, ids: &[&str]) -> Delivery {
-    let settings = Settings { destination: cluster.url.clone(), ..settings };
-    deliverer(settings).await.deliver(&batch(ids)).await
+    deliverer(at(&[&cluster.url], settings)).await.deliver(&batch(ids)).await
+}
+
+/// The same settings for a cluster of these nodes.
+fn at(nodes: &[&str], mut settings: Settings) -> Settings {
+    settings.cluster.destination = nodes.iter().map(|&node| node.to_owned()).collect();
+    settings
 }
 
 /// An answer with one status a document.
@@ -92,8 +99,7 @@ async fn documents_that_break_a_cluster_which_takes_the_others_are_rejected() {
 async fn a_batch_that_breaks_the_cluster_as_a_whole_is_given_up_in_the_end() {
     let settings = Settings { busy_retries: 0, ..settings() };
     let cluster = ClusterDouble::start(vec![items(&[BROKEN]), items(&[BROKEN])]).await;
-    let settings = Settings { destination: cluster.url.clone(), ..settings };
-    let mut deliverer = deliverer(settings).await;
+    let mut deliverer = deliverer(at(&[&cluster.url], settings)).await;
     let (from, cause, _) = failed(&deliverer.deliver(&batch(&["a"])).await);
     assert_eq!((from, cause), (0, Cause::Batch));
     let again = Batch { attempt: super::ATTEMPTS_OF_BROKEN_MAX, ..batch(&["a"]) };
@@ -136,7 +142,7 @@ async fn what_is_too_large_is_halved_until_one_document_is_too_large_alone() {
 async fn a_failure_of_a_later_request_keeps_what_the_earlier_ones_stored() {
     let cut_off = vec![items(&[STORED, REFUSED]), Reply::Answer(503, String::new())];
     let cluster = ClusterDouble::start(cut_off).await;
-    let settings = Settings { bulk_records: 2, ..settings() };
+    let settings = Settings { bulk_records: 2, busy_retries: 0, ..settings() };
     let delivery = deliver(&cluster, settings, &["a", "b", "c", "d", "e"]).await;
     let (from, cause, reason) = failed(&delivery);
     assert_eq!((from, cause), (2, Cause::Destination));
@@ -147,8 +153,7 @@ async fn a_failure_of_a_later_request_keeps_what_the_earlier_ones_stored() {
 #[tokio::test]
 async fn a_cut_connection_is_the_destinations_fault_and_the_next_delivery_takes_a_new_one() {
     let cluster = ClusterDouble::start(vec![items(&[STORED]), Reply::Cut]).await;
-    let settings = Settings { destination: cluster.url.clone(), ..settings() };
-    let mut deliverer = deliverer(settings).await;
+    let mut deliverer = deliverer(at(&[&cluster.url], settings())).await;
     assert_eq!(deliverer.deliver(&batch(&["a"])).await, Delivery::delivered());
     let cut = deliverer.deliver(&batch(&["b"])).await;
     assert_eq!(failed(&cut).1, Cause::Destination);
@@ -164,19 +169,84 @@ async fn a_cluster_that_is_not_there_or_is_none_is_told_with_its_url() {
     assert_eq!(failed(&delivery).1, Cause::Destination);
     assert!(failed(&delivery).2.contains("Elasticsearch 7 or later"), "{delivery:?}");
 
-    let settings = Settings { destination: "http://127.0.0.1:1".to_owned(), ..settings() };
+    let settings = at(&["http://127.0.0.1:1"], settings());
     let delivery = deliverer(settings).await.deliver(&batch(&["a"])).await;
     let (from, cause, reason) = failed(&delivery);
     assert_eq!((from, cause), (0, Cause::Destination));
-    assert!(reason.starts_with("http://127.0.0.1:1/_bulk: "), "{reason}");
+    assert!(reason.starts_with("http://127.0.0.1:1/: "), "{reason}");
     assert!(reason.to_lowercase().contains("refused"), "{reason}");
 }
 
 #[tokio::test]
 async fn a_slow_cluster_is_given_up_on_in_time() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let destination = format!("http://{}", silent.local_addr().unwrap());
-    let settings = Settings { destination, request_seconds: 1, ..settings() };
+    let node = format!("http://{}", silent.local_addr().unwrap());
+    let mut settings = at(&[&node], settings());
+    settings.cluster.request_seconds = 1;
     let delivery = deliverer(settings).await.deliver(&batch(&["a"])).await;
     assert!(failed(&delivery).2.contains("request_seconds"), "{delivery:?}");
+}
+
+#[tokio::test]
+async fn a_storm_of_429_and_500_passes_and_nothing_else_is_sent_meanwhile() {
+    let storm = [429, 500, 429].map(|status| Reply::Answer(status, String::new()));
+    let cluster = ClusterDouble::start(storm.to_vec()).await;
+    let settings = Settings { busy_retries: 3, ..settings() };
+    assert_eq!(deliver(&cluster, settings, &["a", "b"]).await, Delivery::delivered());
+    assert_eq!(cluster.ids(), vec![vec!["a", "b"]; 4]);
+}
+
+#[tokio::test]
+async fn a_storm_that_lasts_is_told_to_the_mapping() {
+    let storm = vec![Reply::Answer(429, String::new()); 2];
+    let cluster = ClusterDouble::start(storm).await;
+    let settings = Settings { busy_retries: 1, ..settings() };
+    let delivery = deliver(&cluster, settings, &["a", "b"]).await;
+    let (from, cause, reason) = failed(&delivery);
+    assert_eq!((from, cause), (0, Cause::Destination));
+    assert!(reason.contains("429") && reason.contains("overloaded"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_down_or_not_ready_leaves_its_requests_to_the_others() {
+    let sick = ClusterDouble::start(vec![Reply::Answer(503, String::new()); 100]).await;
+    let well = ClusterDouble::start(Vec::new()).await;
+    let nodes = ["http://127.0.0.1:1", &sick.url, &well.url];
+    let mut deliverer = deliverer(at(&nodes, settings())).await;
+    for id in ["a", "b", "c", "d"] {
+        assert_eq!(deliverer.deliver(&batch(&[id])).await, Delivery::delivered());
+    }
+    assert_eq!(well.ids(), [["a"], ["b"], ["c"], ["d"]]);
+    // It rests after the first, however long that takes here: nobody waits for it at each call.
+    assert!(sick.ids().len() < 4);
+}
+
+#[tokio::test]
+async fn a_connection_cut_in_the_middle_moves_on_to_another_node() {
+    let cutting = ClusterDouble::start(vec![Reply::Cut; 100]).await;
+    let well = ClusterDouble::start(Vec::new()).await;
+    let mut deliverer = deliverer(at(&[&cutting.url, &well.url], settings())).await;
+    for id in ["a", "b"] {
+        assert_eq!(deliverer.deliver(&batch(&[id])).await, Delivery::delivered());
+    }
+    assert_eq!(well.ids(), [["a"], ["b"]]);
+}
+
+#[tokio::test]
+async fn all_nodes_down_is_told_as_that() {
+    let nodes = ["http://127.0.0.1:1", "http://127.0.0.1:2"];
+    let delivery = deliverer(at(&nodes, settings())).await.deliver(&batch(&["a"])).await;
+    assert!(failed(&delivery).2.starts_with("none of the 2 nodes answers; "), "{delivery:?}");
+}
+
+#[tokio::test]
+async fn a_request_carries_the_pipeline_and_is_compressed_when_told() {
+    let cluster = ClusterDouble::start(Vec::new()).await;
+    let mut settings = Settings { pipeline: Some("a b".to_owned()), ..settings() };
+    settings.cluster.gzip = Some(true);
+    assert_eq!(deliver(&cluster, settings, &["a"]).await, Delivery::delivered());
+    let request = cluster.requests().remove(0);
+    assert!(request.line.contains("pipeline=a%20b"), "{}", request.line);
+    assert!(request.head.contains("content-encoding: gzip"), "{}", request.head);
+    assert!(request.body.starts_with(&[0x1f, 0x8b]));
 }

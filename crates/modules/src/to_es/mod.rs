@@ -1,10 +1,10 @@
-//! Records into daily indices of Elasticsearch or OpenSearch, by the bulk API.
+//! Records into daily indices or data streams of Elasticsearch or OpenSearch, by the bulk API.
 //!
 //! `settings` says where and how, `index_names` and `encode` make requests, `send` makes one of
-//! them and tells failures of the whole apart, `answer` judges document by document. What only the
-//! cluster's load keeps out is sent again, and nothing beside it; what the cluster refuses is
-//! rejected with its reason. A document's id is a function of the record, so that a batch that
-//! comes again overwrites itself.
+//! them and tells failures of the whole apart, `answer` judges document by document, `templates`
+//! installs what is asked for before the first of them. What only the cluster's load keeps out is
+//! sent again, and nothing beside it; what the cluster refuses is rejected with its reason. A
+//! document's id is a function of the record, so that a batch that comes again overwrites itself.
 
 mod answer;
 #[cfg(test)]
@@ -15,6 +15,7 @@ mod faults;
 mod index_names;
 mod send;
 mod settings;
+mod templates;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -26,14 +27,18 @@ use baikonur_stream::{
     RejectedRecord, SequenceNumber, ShardAddress,
 };
 use metrics::{Counter, Histogram, counter, histogram};
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+use tracing::{info, warn};
 
 pub use encode::{Bulk, Bulks, document_id};
 pub use index_names::index_name;
-pub use settings::{DocumentId, InvalidSettings, Secret, Settings};
+pub use settings::{DocumentId, InvalidSettings, Settings, WriteTo};
 
+use crate::cluster::{Amazon, Client, Flavour, Found, Server};
 use crate::intake::{Intake, TakenEvent};
 use answer::{Answer, Verdict};
-use send::{Cluster, SendError};
+use send::{BulkApi, SendError};
 
 /// The reason of records that the cluster will never take.
 pub const REFUSED_BY_ELASTICSEARCH: &str = "refused_by_elasticsearch";
@@ -53,12 +58,18 @@ struct Shared {
     settings: Settings,
     intake: Arc<Intake>,
     clock: Arc<dyn Clock>,
-    cluster: Cluster,
+    client: Client,
+    bulks: BulkApi,
+    /// The user's own part of the index template.
+    template: Map<String, Value>,
+    /// Set once the cluster is known and has what is to be installed.
+    prepared: OnceCell<()>,
     meters: Meters,
 }
 
 impl ToElasticsearch {
-    /// A module that puts what `intake` takes where `settings` say. Nothing is sent yet.
+    /// A module that puts what `intake` takes where `settings` say; `amazon` is asked for credentials where requests
+    /// are to be signed. Nothing is sent yet.
     ///
     /// # Errors
     /// The first setting that cannot work.
@@ -66,10 +77,13 @@ impl ToElasticsearch {
         settings: Settings,
         intake: Arc<Intake>,
         clock: Arc<dyn Clock>,
+        amazon: Option<Arc<dyn Amazon>>,
     ) -> Result<Self, InvalidSettings> {
-        let cluster = Cluster::new(&settings)?;
-        let meters = Meters::new(intake.consumer());
-        let shared = Shared { settings, intake, clock, cluster, meters };
+        settings.check()?;
+        let client = Client::new(&settings.cluster, amazon, Arc::clone(&clock))?;
+        let (bulks, template) = (BulkApi::new(&settings, &client), settings.template()?);
+        let (meters, prepared) = (Meters::new(intake.consumer()), OnceCell::new());
+        let shared = Shared { settings, intake, clock, client, bulks, template, prepared, meters };
         Ok(Self { shared: Arc::new(shared) })
     }
 }
@@ -104,6 +118,10 @@ impl Deliver for Delivering {
     async fn deliver(&mut self, batch: &Batch) -> Delivery {
         let shared = &self.shared;
         let mut rejected = Vec::new();
+        if let Err(reason) = shared.prepare().await {
+            let (from, cause) = (batch.first(), Cause::Destination);
+            return Delivery { outcome: Outcome::Failed { from, cause, reason }, rejected };
+        }
         for mut taken in shared.intake.parts(batch) {
             rejected.append(&mut taken.rejected);
             let mut refused = Vec::new();
@@ -125,6 +143,10 @@ impl Deliver for Delivering {
     }
 }
 
+/// Names `{this}-*-*` for which Elasticsearch has index templates of its own, and since when.
+const BUILT_IN_TEMPLATES: [&str; 4] = ["logs", "metrics", "traces", "synthetics"];
+const BUILT_IN_TEMPLATES_SINCE: (u32, u32) = (7, 9);
+
 /// A batch of nothing but documents that the cluster breaks on is handed over this often before they are given up.
 const ATTEMPTS_OF_BROKEN_MAX: u32 = 10;
 
@@ -145,6 +167,61 @@ struct Attempt {
 }
 
 impl Shared {
+    /// Finds out what the cluster is and installs what it is to have, once.
+    async fn prepare(&self) -> Result<(), String> {
+        if self.prepared.initialized() {
+            return Ok(());
+        }
+        let installs = self.settings.install_templates;
+        let found = Server::find(&self.client).await.map_err(|error| error.to_string())?;
+        let server = match found {
+            Found::Server(server) => server,
+            Found::Unsupported(why) => return Err(why),
+            Found::Busy(why) | Found::Untold(why) if installs => {
+                return Err(format!("install_templates needs to know the cluster: {why}"));
+            }
+            // The bulk request tells more, and may pass.
+            Found::Busy(_) => return Ok(()),
+            Found::Untold(why) => {
+                info!(module = %self.intake.consumer(), "delivering to a cluster that does not tell its version: {why}");
+                let _ = self.prepared.set(());
+                return Ok(());
+            }
+        };
+        let prepare = || async {
+            let is_stream = self.settings.write_to == WriteTo::DataStreams;
+            if is_stream && server.flavour == Flavour::ElasticsearchOss {
+                return Err(format!(
+                    "{server} has no data streams: set write_to = \"daily_indices\""
+                ));
+            }
+            if self.meets_built_in_templates(&server) {
+                warn!(
+                    "{server} makes data streams of names such as {}-*-*, which take no daily indices: choose another index_name_prefix, or set install_templates = true",
+                    self.settings.index_name_prefix
+                );
+            }
+            if installs {
+                templates::install(&self.client, &server, &self.settings, &self.template).await?;
+            }
+            info!(module = %self.intake.consumer(), "delivering to {server} at {}", self.settings.shown_destination());
+            Ok(())
+        };
+        self.prepared.get_or_try_init(prepare).await.copied()
+    }
+
+    /// Whether documents would land in data streams that the server's own templates make.
+    fn meets_built_in_templates(&self, server: &Server) -> bool {
+        let has_them =
+            matches!(server.flavour, Flavour::Elasticsearch | Flavour::ElasticsearchServerless)
+                && server.is_at_least(BUILT_IN_TEMPLATES_SINCE);
+        let Settings { write_to, install_templates, index_name_prefix, .. } = &self.settings;
+        has_them
+            && *write_to == WriteTo::DailyIndices
+            && !install_templates
+            && BUILT_IN_TEMPLATES.contains(&index_name_prefix.as_str())
+    }
+
     /// Stores the documents of `bulk`, or finds out that the cluster never will.
     async fn put(
         &self,
@@ -169,7 +246,14 @@ impl Shared {
                     continue;
                 }
                 Err(SendError::Refused(reason)) => vec![Verdict::Refused(reason)],
-                Err(SendError::Unavailable(reason)) => {
+                Err(SendError::Busy(_)) if busy < self.settings.busy_retries => {
+                    let first = events[bulk.event(0)].sequence_number;
+                    self.meters.retried.increment(bulk.len() as u64);
+                    tokio::time::sleep(pause(first, busy)).await;
+                    waiting.push(Attempt { bulk, busy: busy + 1, others_passed });
+                    continue;
+                }
+                Err(SendError::Unavailable(reason) | SendError::Busy(reason)) => {
                     let from = events[bulk.event(0)].sequence_number;
                     return Err(Stuck { from, cause: Cause::Destination, reason });
                 }
@@ -186,7 +270,8 @@ impl Shared {
                     self.refuse(&bulk, &left.reason, events, rejected);
                     continue;
                 }
-                return Err(left.stuck(first.sequence_number, self.cluster.shown()));
+                let shown = self.settings.shown_destination();
+                return Err(left.stuck(first.sequence_number, &shown));
             }
             self.meters.retried.increment(bulk.len() as u64);
             tokio::time::sleep(pause(first.sequence_number, busy)).await;
@@ -197,7 +282,7 @@ impl Shared {
 
     async fn send(&self, bulk: &Bulk) -> Result<Answer, SendError> {
         let started = self.clock.monotonic();
-        let answer = self.cluster.bulk(bulk.body().clone(), bulk.len()).await;
+        let answer = self.bulks.send(&self.client, bulk).await;
         let took = self.clock.monotonic().saturating_sub(started);
         self.meters.request.record(took.as_secs_f64());
         answer

@@ -18,6 +18,8 @@ public final class OpenSearchNode {
             // Alone, whatever else listens on this machine.
             settings.putList("discovery.seed_hosts");
             settings.putList("cluster.initial_cluster_manager_nodes", "Node 1");
+            // The runner's own default has no ingest pipelines.
+            settings.putList("node.roles", "cluster_manager", "data", "ingest");
             // A small queue is the way to real "429 Too Many Requests".
             settings.put("thread_pool.write.queue_size", writeQueueSize);
             // A developer's full disk is not what is tested.
