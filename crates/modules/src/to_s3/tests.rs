@@ -96,7 +96,7 @@ impl Archive {
         let clock = Arc::new(SetClock::default());
         let intake = Intake::new(&IntakeSettings::default(), &ConsumerName::new("archive"));
         let intake = Arc::new(intake.unwrap());
-        let module = ToS3::new(settings, intake, destination.clone(), clock.clone());
+        let module = ToS3::new(settings, intake, destination.clone(), clock.clone()).unwrap();
         Self { folder, destination, clock, module }
     }
 
