@@ -118,11 +118,13 @@ impl ObjectProperties {
     /// A storage class or a tag that no server takes.
     pub fn check(&self) -> Result<(), InvalidDestination> {
         let choice = |why: String| Err(InvalidDestination::Choice(why));
+        let is_class = |class: &str| {
+            let legal =
+                |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+            !class.is_empty() && class.bytes().all(legal)
+        };
         if let Some(class) = &self.storage_class
-            && !(class
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'0'..=b'9'))
-                && !class.is_empty())
+            && !is_class(class)
         {
             return choice(format!(
                 "storage_class {class:?} is none: they are written like STANDARD_IA or GLACIER_IR"

@@ -39,7 +39,7 @@ impl RowTime {
         Self {
             micros: event.time.epoch_seconds() * 1_000_000 + i64::from(nanosecond / 1000),
             is_of_record,
-            is_exact: nanosecond % 1000 == 0,
+            is_exact: nanosecond.is_multiple_of(1000),
         }
     }
 }
