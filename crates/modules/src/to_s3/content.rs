@@ -24,7 +24,7 @@ pub(super) enum Content {
     Frames(Frames),
     Table {
         records: Frames,
-        /// That of the first record.
+        /// That of the first record, also where its time is of no use.
         log_type: String,
     },
 }
@@ -54,7 +54,7 @@ impl Packer {
             Self::Gzip(_) => Content::Gzip(Gzip::new()),
             Self::Frames(_) => Content::Frames(Frames::new()),
             Self::Table(..) => {
-                let log_type = event.log_type.name().into_owned();
+                let log_type = event.log_type.declared().unwrap_or_default().to_owned();
                 Content::Table { records: Frames::new(), log_type }
             }
         }

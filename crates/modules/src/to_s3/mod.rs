@@ -9,7 +9,7 @@
 //! range of the shard, and its keys) covers all that may be half done: after a crash the same range
 //! comes again, is cut at the same place, and gives the same objects under the same keys. For that
 //! an object depends on the events of the range and on the settings, and on nothing else; where it
-//! is from stands in its gzip comment, or its hash in its name: `baikonur {module} {stream}/{shard} {first}-{last}`.
+//! is from stands in its gzip header, or its hash in its name: `baikonur {module} {stream}/{shard} {first}-{last}`.
 
 mod content;
 mod encode;
