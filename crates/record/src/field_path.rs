@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::slice;
 
 use thiserror::Error;
 
@@ -69,15 +70,26 @@ impl FieldPath {
         Ok(Self { text, parts })
     }
 
-    /// The value that this path leads to in `text`, a valid JSON object.
+    /// The value that this path leads to in `text`, which is valid JSON; none where it leads nowhere.
     pub fn find(&self, text: &[u8]) -> Option<Range<usize>> {
-        let mut found = Candidates::default();
-        let read = scan::root(text, |cursor, key| {
+        Self::find_all(slice::from_ref(self), text).pop().flatten()
+    }
+
+    /// Where the values of `paths` stand in `text`, which is valid JSON; none of a path that leads nowhere.
+    pub fn find_all(paths: &[Self], text: &[u8]) -> Vec<Option<Range<usize>>> {
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        let mut found: Vec<_> = paths.iter().map(|_| Candidates::default()).collect();
+        let passed = scan::root(text, |cursor, key| {
             let value = cursor.value()?;
-            self.offer(&mut found, key, &value);
+            for (path, found) in paths.iter().zip(&mut found) {
+                path.offer(found, key, &value);
+            }
             Ok(())
         });
-        read.ok().and_then(|_| self.resolve(text, found))
+        let found = paths.iter().zip(found);
+        found.map(|(path, found)| path.resolve(text, found).filter(|_| passed.is_ok())).collect()
     }
 
     /// Notes a member of the root object if this path leads to it or through it. A later one replaces an earlier one of
@@ -198,6 +210,17 @@ mod tests {
     fn the_last_of_equal_keys_wins_at_each_level() {
         assert_eq!(find("a.b", r#"{"a":{"b":1},"a":{"b":2,"b":3}}"#).as_deref(), Some("3"));
         assert_eq!(find("a.b", r#"{"a":{"b":1},"a":0}"#), None);
+    }
+
+    #[test]
+    fn many_paths_are_found_at_once() {
+        let text = br#"{"a":{"b":1},"c":"x","a":{"b":2}}"#;
+        let paths = ["a.b", "c", "d"].map(|path| FieldPath::parse(path).unwrap());
+        let found = FieldPath::find_all(&paths, text);
+        let shown: Vec<_> = found.into_iter().map(|span| span.map(|span| &text[span])).collect();
+        assert_eq!(shown, [Some(&b"2"[..]), Some(br#""x""#), None]);
+        assert_eq!(FieldPath::find_all(&paths, b"{\"c\":1"), [None, None, None]);
+        assert!(FieldPath::find_all(&[], text).is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use baikonur_modules::intake::{Intake, IntakeSettings, Taken, TakenEvent, UNDECODABLE};
+use baikonur_modules::objects::layout::{Layout, Source};
 use baikonur_modules::{to_es, to_fluent, to_s3};
 use baikonur_stream::{
     Batch, Clock, ConsumerName, PartitionKey, Record, SequenceNumber, ShardAddress, ShardId,
@@ -59,7 +60,7 @@ struct View {
 /// One thing to say about an event.
 enum Destination {
     Stream(StreamName),
-    Key(String),
+    Key(String, Layout),
     Index { settings: Box<to_es::Settings>, with_id: bool },
     Tag(String),
 }
@@ -102,7 +103,7 @@ impl Explain {
             let settings =
                 Box::new(to_es::Settings { index_name_prefix, ..to_es::Settings::default() });
             let destinations = vec![
-                Destination::Key(String::new()),
+                Destination::Key(String::new(), to_s3::Settings::default().layout()?),
                 Destination::Index { settings, with_id: false },
                 Destination::Tag(self.fluent_tag.clone()),
             ];
@@ -114,7 +115,9 @@ impl Explain {
             let kind = module.kind.name();
             let destination = match module.kind {
                 Kind::Forward(settings) => Destination::Stream(settings.target_stream_name),
-                Kind::ToS3(settings) => Destination::Key(format!("{}/", settings.location()?)),
+                Kind::ToS3(settings) => {
+                    Destination::Key(format!("{}/", settings.location()?), settings.layout()?)
+                }
                 Kind::ToElasticsearch(settings) => {
                     Destination::Index { settings: Box::new(settings), with_id: true }
                 }
@@ -253,8 +256,11 @@ impl View {
         for destination in &self.destinations {
             match destination {
                 Destination::Stream(stream) => facts.push(("stream", stream.to_string())),
-                Destination::Key(before) => {
-                    facts.push(("key", format!("{before}{}", to_s3::object_key(event))));
+                Destination::Key(before, layout) => {
+                    let shard = batch.shard.shard.to_string();
+                    let source = Source { stream: batch.shard.stream.as_str(), shard: &shard };
+                    let key = layout.shown_key(event, source);
+                    facts.push(("key", format!("{before}{key}")));
                 }
                 Destination::Index { settings, with_id } => {
                     facts.push(("index", to_es::index_name(settings, event)));

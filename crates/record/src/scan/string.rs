@@ -31,8 +31,9 @@ impl<'t> Key<'t> {
         self.start..self.start + self.raw.len() + 2
     }
 
-    #[cfg(test)]
-    pub(super) fn raw(self) -> &'t [u8] {
+    /// The key as it is written between its quotes.
+    #[inline]
+    pub fn raw(self) -> &'t [u8] {
         self.raw
     }
 

@@ -97,6 +97,7 @@ impl Redrive {
             endpoint: self.s3.s3_endpoint.clone(),
             region: self.s3.s3_region.clone(),
             allow_http: self.s3.s3_allow_http,
+            ..S3Settings::default()
         };
         let source = open_source(&location, &s3)?;
         let tally = self.scan(&source, &choice).await?;
