@@ -16,18 +16,27 @@ REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": REGION}
 
 
+def _value(value):
+    """JSON writes texts, numbers, booleans and lists of them as TOML does; tables in lists are written in line."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_value(inner)}' for key, inner in value.items())}}}"
+    return json.dumps(value)
+
+
 def to_toml(tables):
-    """Tables of tables of texts, numbers, booleans and lists; JSON writes such values as TOML does."""
+    """Tables of tables of texts, numbers, booleans and lists."""
     lines = []
     for outer, entries in tables.items():
         plain = {key: value for key, value in entries.items() if not isinstance(value, dict)}
         if plain:
             lines.append(f"[{outer}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+            lines += [f"{key} = {_value(value)}" for key, value in plain.items()]
         for name, entry in entries.items():
             if isinstance(entry, dict):
                 lines.append(f"[{outer}.{name}]")
-                lines += [f"{key} = {json.dumps(value)}" for key, value in entry.items()]
+                lines += [f"{key} = {_value(value)}" for key, value in entry.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::scan::{Cursor, Key};
+use crate::scan::{self, Cursor, Key};
 
 /// A field's place: a top-level key, a dotted path (`a.b`) or a JSON pointer (`/a/b`, RFC 6901).
 ///
@@ -67,6 +67,18 @@ impl FieldPath {
         };
         let text = text.into();
         Ok(Self { text, parts })
+    }
+
+    /// The value that this path leads to in `text`, a JSON text; none where it leads to nothing.
+    pub fn find(&self, text: &[u8]) -> Option<Range<usize>> {
+        let mut found = Candidates::default();
+        scan::root(text, |cursor, key| {
+            let value = cursor.value()?;
+            self.offer(&mut found, key, &value);
+            Ok(())
+        })
+        .ok()?;
+        self.resolve(text, found)
     }
 
     /// Notes a member of the root object if this path leads to it or through it. A later one replaces an earlier one of
@@ -145,19 +157,11 @@ fn child(text: &[u8], outer: Range<usize>, part: &str) -> Option<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidates, FieldPath, FieldPathError};
-    use crate::scan;
+    use super::{FieldPath, FieldPathError};
 
     fn find(path: &str, text: &str) -> Option<String> {
         let path = FieldPath::parse(path).unwrap();
-        let mut found = Candidates::default();
-        scan::root(text.as_bytes(), |cursor, key| {
-            let value = cursor.value()?;
-            path.offer(&mut found, key, &value);
-            Ok(())
-        })
-        .unwrap();
-        path.resolve(text.as_bytes(), found).map(|span| text[span].to_owned())
+        path.find(text.as_bytes()).map(|span| text[span].to_owned())
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use baikonur_modules::intake::{Intake, IntakeSettings, Taken, TakenEvent, UNDECODABLE};
-use baikonur_modules::{to_es, to_fluent, to_s3};
+use baikonur_modules::to_fluent::TagTemplate;
+use baikonur_modules::{to_es, to_s3};
 use baikonur_stream::{
     Batch, Clock, ConsumerName, PartitionKey, Record, SequenceNumber, ShardAddress, ShardId,
     StreamName, SystemClock, Timestamp,
@@ -60,7 +61,7 @@ enum Destination {
     Stream(StreamName),
     Key(String),
     Index(String, Option<to_es::DocumentId>),
-    Tag(String),
+    Tag(TagTemplate),
 }
 
 impl Explain {
@@ -100,7 +101,7 @@ impl Explain {
             let destinations = vec![
                 Destination::Key(String::new()),
                 Destination::Index(self.index_name_prefix.clone(), None),
-                Destination::Tag(self.fluent_tag.clone()),
+                Destination::Tag(TagTemplate::ending_in(&self.fluent_tag)),
             ];
             return Ok(vec![View { module: None, intake, destinations }]);
         };
@@ -114,7 +115,7 @@ impl Explain {
                 Kind::ToElasticsearch(settings) => {
                     Destination::Index(settings.index_name_prefix, Some(settings.document_id))
                 }
-                Kind::ToFluent(settings) => Destination::Tag(settings.fluent_tag),
+                Kind::ToFluent(settings) => Destination::Tag(settings.tag_template()?),
             };
             let module = Some((module.name, kind));
             Ok(View { module, intake, destinations: vec![destination] })
@@ -254,7 +255,7 @@ impl View {
                         document_id.and_then(|from| to_es::document_id(from, &batch.shard, taken));
                     facts.extend(id.map(|id| ("id", id)));
                 }
-                Destination::Tag(tag) => facts.push(("tag", to_fluent::tag(tag, event))),
+                Destination::Tag(tag) => facts.push(("tag", tag.tag(&batch.shard, event))),
             }
         }
         facts
