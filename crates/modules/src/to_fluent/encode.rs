@@ -249,12 +249,13 @@ mod tests {
     fn times_have_nanoseconds_on_request_and_where_the_protocol_can_say_them() {
         let settings = Settings { time_precision: TimePrecision::Nanoseconds, ..settings() };
         for (time, seconds, nanoseconds) in [
-            ("2025-01-02T02:04:05.5Z", 1_735_783_445, Some(500_000_000)),
-            ("1970-01-01T00:00:00Z", 0, Some(0)),
-            ("1969-12-31T23:59:59.5Z", -1, None),
-            ("2200-01-01T00:00:00Z", 7_258_118_400, None),
+            (r#""2025-01-02T02:04:05.5Z""#, 1_735_783_445, Some(500_000_000)),
+            ("1735783445500000001", 1_735_783_445, Some(500_000_001)),
+            (r#""1970-01-01T00:00:00Z""#, 0, Some(0)),
+            (r#""1969-12-31T23:59:59.5Z""#, -1, None),
+            (r#""2200-01-01T00:00:00Z""#, 7_258_118_400, None),
         ] {
-            let text = format!(r#"{{"log_type":"a","time":"{time}"}}"#);
+            let text = format!(r#"{{"log_type":"a","time":{time}}}"#);
             let messages = messages(&settings, &[taken(0, &text)]);
             assert_eq!(messages[0].entries, [(seconds, nanoseconds, json!({ "message": text }))]);
         }
