@@ -41,6 +41,13 @@ pub(super) struct Connection {
     pub(super) received: Vec<u8>,
 }
 
+impl Drop for Connection {
+    /// Says goodbye in TLS, whose servers else log an error. Nobody waits for it.
+    fn drop(&mut self) {
+        let _ = self.wire.shutdown().now_or_never();
+    }
+}
+
 impl Connection {
     /// How many messages may be on their way.
     pub(super) fn window(&self) -> usize {
