@@ -274,6 +274,8 @@ def test_a_receiver_that_is_stuck_slows_its_own_module_only(tmp_path, fluent):
             metrics = server.metrics()
             assert not re.search(r'baikonur_delivered_records_total\{module="stuck".*\} [1-9]', metrics)
             assert server.peak_memory_mib() < 500
+            # A stop would wait for what is on its way.
+            server.kill()
 
 
 def test_a_receiver_that_moves_is_found_again(tmp_path, tmp_path_factory):

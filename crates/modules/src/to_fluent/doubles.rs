@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::HandshakeKind;
 
 use super::Settings;
 use super::secured::Greeting;
@@ -152,6 +153,8 @@ pub(super) struct ReceiverDouble {
     pub(super) url: String,
     messages: Arc<Mutex<Vec<Message>>>,
     connections: Arc<Mutex<usize>>,
+    /// Of the connections over TLS, those that went on with a session of another.
+    resumed: Arc<Mutex<usize>>,
 }
 
 impl ReceiverDouble {
@@ -167,16 +170,20 @@ impl ReceiverDouble {
         let connections = Arc::<Mutex<usize>>::default();
         let replies: VecDeque<Reply> = replies.iter().copied().collect();
         let talk = Talk { replies: Arc::new(Mutex::new(replies)), seen: messages.clone(), ways };
-        let count = connections.clone();
+        let resumed = Arc::<Mutex<usize>>::default();
+        let (count, resumptions) = (connections.clone(), resumed.clone());
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
                 *count.lock().unwrap() += 1;
-                let talk = talk.clone();
+                let (talk, resumptions) = (talk.clone(), resumptions.clone());
                 tokio::spawn(async move {
                     match talk.ways.tls.clone() {
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(socket).await {
+                                let kind = stream.get_ref().1.handshake_kind();
+                                *resumptions.lock().unwrap() +=
+                                    usize::from(kind == Some(HandshakeKind::Resumed));
                                 talk.hold(stream).await;
                             }
                         }
@@ -185,7 +192,7 @@ impl ReceiverDouble {
                 });
             }
         });
-        Self { url, messages, connections }
+        Self { url, messages, connections, resumed }
     }
 
     pub(super) fn messages(&self) -> Vec<Message> {
@@ -201,6 +208,10 @@ impl ReceiverDouble {
 
     pub(super) fn chunks(&self) -> Vec<String> {
         self.messages.lock().unwrap().iter().map(|message| message.chunk.clone()).collect()
+    }
+
+    pub(super) fn resumed(&self) -> usize {
+        *self.resumed.lock().unwrap()
     }
 
     pub(super) fn connections(&self) -> usize {

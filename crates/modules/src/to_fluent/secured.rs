@@ -303,6 +303,23 @@ async fn a_receiver_that_wants_a_certificate_gets_it() {
 }
 
 #[tokio::test]
+async fn no_connection_goes_on_with_the_session_of_another() {
+    let server = Identity::new("127.0.0.1");
+    let receiver = server.receiver(None, None).await;
+    let settings = Settings {
+        destination: receiver.url.clone(),
+        tls_ca_file: server.certificate_file(),
+        keep_alive_seconds: 0,
+        ..settings()
+    };
+    let mut deliverer = deliverer(settings).await;
+    for _ in 0..3 {
+        assert_eq!(deliverer.deliver(&batch(&["a"])).await, Delivery::delivered());
+    }
+    assert_eq!((receiver.connections(), receiver.resumed()), (3, 0));
+}
+
+#[tokio::test]
 async fn with_and_without_tls_do_not_understand_each_other_and_say_so() {
     let plain =
         ReceiverDouble::start(&[super::doubles::Reply::Say(b"\x15\x03\x03\0\x02\x02\x32")]).await;

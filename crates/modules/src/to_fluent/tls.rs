@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls_platform_verifier::BuilderVerifierExt;
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -135,16 +136,22 @@ impl Contents {
                 InvalidSettings::File { key: "tls_ca_file", why }
             })?,
         };
-        let Some([(certificate_key, certificate), (key_key, key)]) = &self.client else {
-            return Ok(builder.with_no_client_auth());
+        let mut config = match &self.client {
+            None => builder.with_no_client_auth(),
+            Some([(certificate_key, certificate), (key_key, key)]) => {
+                let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
+                    let why = format!("is no private key in PEM: {error}");
+                    InvalidSettings::File { key: key_key, why }
+                })?;
+                builder
+                    .with_client_auth_cert(certificates(certificate_key, certificate)?, key)
+                    .map_err(|error| unusable(certificate_key, error))?
+            }
         };
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| InvalidSettings::File {
-            key: key_key,
-            why: format!("is no private key in PEM: {error}"),
-        })?;
-        builder
-            .with_client_auth_cert(certificates(certificate_key, certificate)?, key)
-            .map_err(|error| unusable(certificate_key, error))
+        // Fluentd asks for certificates without giving its sessions a context, and OpenSSL then
+        // answers a session that goes on with an internal error: each connection would fail but the first.
+        config.resumption = Resumption::disabled();
+        Ok(config)
     }
 }
 
