@@ -32,7 +32,7 @@ def to_toml(tables):
         plain = {key: value for key, value in entries.items() if not isinstance(value, dict)}
         if plain:
             lines.append(f"[{outer}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+            lines += [f"{key} = {to_value(value)}" for key, value in plain.items()]
         for name, entry in entries.items():
             if isinstance(entry, dict):
                 lines.append(f"[{outer}.{name}]")

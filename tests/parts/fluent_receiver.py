@@ -32,19 +32,25 @@ class _Receiver(Server):
 
 
 class FluentReceiver(_Receiver):
-    """`FluentServer` of @fluent-org/logger."""
+    """`FluentServer` of @fluent-org/logger.
+
+    With `identity` (see `certificates`) it speaks TLS; with `client_authority`, a file, it wants a certificate by that.
+    """
 
     name = "fluent"
 
-    def __init__(self, folder, shared_key=None, user=None, password=None):
+    def __init__(self, folder, shared_key=None, user=None, password=None, identity=None, client_authority=None):
         super().__init__(folder)
         self.file = self.folder / "events.ndjson"
-        self.security = [word for word in (shared_key, user, password) if word]
+        options = {"sharedKey": shared_key, "user": user, "password": password, "clientAuthority": client_authority}
+        if identity:
+            options |= {"certificate": identity.certificate, "key": identity.key}
+        self.options = {name: str(value) for name, value in options.items() if value}
 
     def command(self):
         script = Path(__file__).parent / "fluent" / "receiver.mjs"
         installed = part("fluent", "node_modules").parent
-        return ["node", script, installed, self.port, self.file, *self.security], {}
+        return ["node", script, installed, self.port, self.file, json.dumps(self.options)], {}
 
     @staticmethod
     def parse(line):
@@ -91,5 +97,17 @@ service:
                     attributes = {a["key"]: a["value"] for a in entry.get("attributes", [])}
                     tag = attributes.pop("fluent.tag")["stringValue"]
                     seconds, nanoseconds = divmod(int(entry.get("timeUnixNano", "0")), 1_000_000_000)
-                    record = {"message": entry["body"]["stringValue"], **attributes}
+                    record = {name: _plain(value) for name, value in attributes.items()}
+                    if "body" in entry:
+                        record["message"] = _plain(entry["body"])
                     yield tag, seconds, nanoseconds, record
+
+
+def _plain(value):
+    """A value of OTLP's JSON without its type."""
+    ((kind, inner),) = value.items() or (("nullValue", None),)
+    if kind == "arrayValue":
+        return [_plain(item) for item in inner.get("values", [])]
+    if kind == "kvlistValue":
+        return {member["key"]: _plain(member["value"]) for member in inner.get("values", [])}
+    return int(inner) if kind == "intValue" else inner

@@ -1,6 +1,7 @@
 //! How much CPU time `kinesis-to-es` and `kinesis-to-fluent` take for batches of 500 records, from
 //! the bytes of a Kinesis record to the bytes of a request: all but the network. Then `kinesis-to-es` with gzip, and whole:
-//! with HTTP over loopback and the answers read, beside a server on another core that only answers.
+//! with HTTP over loopback and the answers read, beside a server on another core that only answers. Beside compressed
+//! messages of Fluent the codec alone, on the same bytes.
 //!
 //! The records are the lines of `BAIKONUR_REAL_LOGS` (`.ndjson` or `.ndjson.gz`), by default those of
 //! the fixture in `crates/record`.
@@ -14,12 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_modules::intake::{Intake, IntakeSettings};
-use baikonur_modules::{cluster, to_es, to_fluent};
+use baikonur_modules::to_fluent::{Chunker, Compression, Encoder, RecordFormat, Settings};
+use baikonur_modules::{cluster, to_es};
 use baikonur_stream::{
     Batch, Clock, ConsumerName, Deliver, Delivery, Module, PartitionKey, Record, SequenceNumber,
     ShardAddress, ShardId, StreamName, SystemClock, Timestamp,
 };
 use bytes::Bytes;
+use flate2::{Compress, FlushCompress, Status};
 
 const BATCH_RECORDS: usize = 500;
 /// Each measurement runs at least this long.
@@ -66,19 +69,97 @@ fn main() {
     });
     deliver_whole("  over HTTP", &settings, &batches);
     deliver_whole("  of 10,000 records", &settings, &of_size(&batches, 10_000));
-    let settings = to_fluent::Settings { fluent_tag: "lambda".to_owned(), ..Default::default() };
-    let mut message = Vec::new();
-    measure("kinesis-to-fluent", Some(TO_FLUENT_TARGET), &batches, |batch| {
+    for (format, record_format) in
+        [("message", RecordFormat::Message), ("fields", RecordFormat::Fields)]
+    {
+        let fluent = |compression, compression_level| Settings {
+            fluent_tag: "lambda".to_owned(),
+            record_format,
+            compression,
+            compression_level,
+            ..Default::default()
+        };
+        // The originals send messages as they are.
+        let target = if record_format == RecordFormat::Message { TO_FLUENT_TARGET } else { 100.0 };
+        let name = format!("kinesis-to-fluent, {format}");
+        let packed = fluent(Compression::None, 1);
+        let mut plain = Fluent::new(&packed);
+        measure(&name, Some(target), &batches, |batch| plain.messages(&intake, batch, |_| {}));
+        for level in LEVELS {
+            let compressed = fluent(Compression::Gzip, level);
+            let mut fluent = Fluent::new(&compressed);
+            measure(&format!("{name}, gzip {level}"), Some(100.0), &batches, |batch| {
+                fluent.messages(&intake, batch, |_| {})
+            });
+            // The codec is given the messages whole, in one call each; what writing them takes is not counted.
+            let mut kept = Vec::new();
+            for batch in &batches {
+                plain.messages(&intake, batch, |message| kept.push(message.to_vec()));
+            }
+            codec(&format!("gzip {level} alone, {format}"), level, &kept);
+        }
+    }
+}
+
+/// Levels of compression: the default and zlib's own.
+const LEVELS: [u32; 2] = [1, 6];
+
+/// What the delivery of a shard has.
+struct Fluent {
+    chunker: Chunker,
+    encoder: Encoder,
+}
+
+impl Fluent {
+    fn new(settings: &Settings) -> Self {
+        let tag = settings.tag_template().expect("the tag is good");
+        Self { chunker: Chunker::new(settings, tag), encoder: Encoder::new(settings) }
+    }
+
+    /// Bytes of the messages of a batch; `see` is shown each of them.
+    fn messages(&mut self, intake: &Intake, batch: &Batch, mut see: impl FnMut(&[u8])) -> usize {
         let mut bytes = 0;
         for taken in intake.parts(batch) {
-            for chunk in to_fluent::chunks(&settings, &batch.shard, &taken.events) {
-                message.clear();
-                chunk.append(&taken.events, settings.time_precision, &mut message);
-                bytes += black_box(&message).len();
+            for chunk in self.chunker.chunks(&batch.shard, &taken.events) {
+                let message = self.encoder.message(&chunk, &taken.events);
+                see(message);
+                bytes += black_box(message).len();
             }
         }
         bytes
-    });
+    }
+}
+
+/// Compresses whole messages, and says how fast and how small.
+fn codec(name: &str, level: u32, messages: &[Vec<u8>]) {
+    let mut compress = Compress::new_gzip(flate2::Compression::new(level), 15);
+    let mut output = Vec::new();
+    let mut round = || {
+        let mut bytes = 0;
+        for message in messages {
+            compress.reset();
+            output.clear();
+            output.reserve(message.len() + message.len() / 1000 + 64);
+            let status = compress.compress_vec(message, &mut output, FlushCompress::Finish);
+            assert_eq!(status.expect("deflate takes all"), Status::StreamEnd);
+            bytes += black_box(&output).len();
+        }
+        bytes
+    };
+    let small = round();
+    let bytes: usize = messages.iter().map(Vec::len).sum();
+    let clock = CpuClock::new();
+    let started = clock.now();
+    let mut rounds = 0.0;
+    while clock.now() - started < AT_LEAST {
+        round();
+        rounds += 1.0;
+    }
+    let megabytes = rounds * bytes as f64 / 1e6 / (clock.now() - started).as_secs_f64();
+    println!(
+        "{name:<36} {megabytes:>7.0} MB/s of messages, to 1/{:.1}",
+        bytes as f64 / small as f64
+    );
 }
 
 /// `kinesis-to-es` as a mapping drives it, all of it on this thread.
@@ -174,7 +255,7 @@ fn measure(
     let seconds = (clock.now() - started).as_secs_f64();
     let megabytes = rounds * bytes as f64 / 1e6 / seconds;
     let nanoseconds = seconds * 1e9 / (rounds * f64::from(count));
-    print!("{name:<18} {megabytes:>7.0} MB/s {nanoseconds:>7.0} ns a record");
+    print!("{name:<36} {megabytes:>7.0} MB/s {nanoseconds:>7.0} ns a record");
     match target {
         Some(target) => println!("   target {target:.0}, {:.1} times", megabytes / target),
         None => println!(),

@@ -16,7 +16,10 @@ pub mod fields;
 pub mod forward;
 pub mod intake;
 pub mod objects;
+mod secret;
 pub mod settings;
 pub mod to_es;
 pub mod to_fluent;
 pub mod to_s3;
+
+pub use secret::Secret;

@@ -31,6 +31,7 @@ pub use log_type::{LogType, SchemaProblem};
 pub use payload::{Limits, Payload, for_each_payload, for_each_payload_within, payloads};
 pub use rejection::{Reason, RejectedPayload};
 pub use schema::Schema;
+pub use segment::for_key as key_segment;
 pub use timestamp::{ParsedTime, TimestampError, parse_timestamp};
 pub use timezone::{Timezone, UnknownTimezone};
 pub use whitelist::Whitelist;

@@ -11,8 +11,8 @@ const KEY_BYTES_MAX: usize = 255;
 const INDEX_BYTES_MAX: usize = 200;
 const HASH_DIGITS: usize = 16;
 
-/// One segment of an object key; see [`crate::LogType::key_segment`].
-pub(crate) fn for_key(text: &str) -> Cow<'_, str> {
+/// Any foreign text as one segment of an object key or a tag; see [`crate::LogType::key_segment`].
+pub fn for_key(text: &str) -> Cow<'_, str> {
     let dots_only = text.bytes().all(|byte| byte == b'.');
     if !dots_only && text.len() <= KEY_BYTES_MAX && text.bytes().all(is_unchanged_in_key) {
         return Cow::Borrowed(text);

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use baikonur_modules::intake::{Intake, IntakeSettings, Taken, TakenEvent, UNDECODABLE};
 use baikonur_modules::objects::layout::{Layout, Source};
-use baikonur_modules::{to_es, to_fluent, to_s3};
+use baikonur_modules::to_fluent::TagTemplate;
+use baikonur_modules::{to_es, to_s3};
 use baikonur_stream::{
     Batch, Clock, ConsumerName, PartitionKey, Record, SequenceNumber, ShardAddress, ShardId,
     StreamName, SystemClock, Timestamp,
@@ -62,7 +63,7 @@ enum Destination {
     Stream(StreamName),
     Key(String, Layout),
     Index { settings: Box<to_es::Settings>, with_id: bool },
-    Tag(String),
+    Tag(TagTemplate),
 }
 
 impl Explain {
@@ -105,7 +106,7 @@ impl Explain {
             let destinations = vec![
                 Destination::Key(String::new(), to_s3::Settings::default().layout()?),
                 Destination::Index { settings, with_id: false },
-                Destination::Tag(self.fluent_tag.clone()),
+                Destination::Tag(TagTemplate::ending_in(&self.fluent_tag)),
             ];
             return Ok(vec![View { module: None, intake, destinations }]);
         };
@@ -121,7 +122,7 @@ impl Explain {
                 Kind::ToElasticsearch(settings) => {
                     Destination::Index { settings: Box::new(settings), with_id: true }
                 }
-                Kind::ToFluent(settings) => Destination::Tag(settings.fluent_tag),
+                Kind::ToFluent(settings) => Destination::Tag(settings.tag_template()?),
             };
             let module = Some((module.name, kind));
             Ok(View { module, intake, destinations: vec![destination] })
@@ -267,7 +268,7 @@ impl View {
                     let id = to_es::document_id(settings.document_id, &batch.shard, taken);
                     facts.extend(id.filter(|_| *with_id).map(|id| ("id", id)));
                 }
-                Destination::Tag(tag) => facts.push(("tag", to_fluent::tag(tag, event))),
+                Destination::Tag(tag) => facts.push(("tag", tag.tag(&batch.shard, event))),
             }
         }
         facts

@@ -75,7 +75,7 @@ impl Kind {
                 .location()
                 .map_or_else(|error| error.to_string(), |place| place.to_string()),
             Self::ToElasticsearch(settings) => settings.shown_destination(),
-            Self::ToFluent(settings) => settings.destination.clone(),
+            Self::ToFluent(settings) => settings.shown_destination(),
         }
     }
 

@@ -1,195 +1,151 @@
-//! Log events to messages of the Forward protocol, in its PackedForward mode.
+//! Log events to messages of the Forward protocol, in its modes PackedForward and
+//! CompressedPackedForward.
 //!
-//! A message is `[tag, entries, {"size": n, "chunk": id}]`, and `entries` holds `[time, {"message":
-//! text}]` one after the other. One buffer serves all messages: which events go into which message
-//! is decided first, without touching their text.
+//! A message is `[tag, entries, {"size": n, "chunk": id}]`, and `entries` holds `[time, record]` one
+//! after the other, as they are or in one gzip member. One set of buffers serves all messages.
 
-use std::collections::HashMap;
-
-use baikonur_record::{EventTime, LogEvent, LogType};
-use baikonur_stream::{SequenceNumber, ShardAddress};
+use baikonur_record::{EventTime, LogEvent};
+use flate2::{Compress, FlushCompress, Status};
 use rmp::encode;
-use sha2::{Digest, Sha256};
 
-use super::settings::{Settings, TimePrecision};
+use super::chunks::Chunk;
+use super::fields::{append_map, append_text};
+use super::settings::{Compression, RecordFormat, Settings, TimePrecision};
 use crate::intake::TakenEvent;
 
-/// What an event takes beside its text, at most: two array and map heads, a time, the key, a length.
-const ENTRY_OVERHEAD_BYTES: usize = 32;
-/// What a message takes beside its tag and entries, at most.
-const MESSAGE_OVERHEAD_BYTES: usize = 96;
-/// Bytes of the hash that a chunk's id is made from.
-const ID_BYTES: usize = 16;
 /// MessagePack: an extension of 8 bytes.
 const FIXEXT8: u8 = 0xd7;
 /// The Forward protocol: the extension type of `EventTime`.
 const EVENT_TIME_TYPE: u8 = 0x00;
 /// MessagePack: binary data with a length of 32 bits.
 const BIN32: u8 = 0xc6;
+/// MessagePack: an array of two, and a map of one with the key of the originals.
+const ENTRY: u8 = 0x92;
+const MESSAGE_MAP: &[u8] = b"\x81\xa7message";
+/// Bytes of entries that are compressed at once: what stays in a processor's cache.
+const BLOCK_BYTES: usize = 64 * 1024;
+/// zlib: the largest window, that of gzip.
+const WINDOW_BITS: u8 = 15;
 
-/// Events of a batch that make one message: of one tag, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
-    /// The tag.
-    pub tag: String,
-    /// Places of the events among those of the batch.
-    pub events: Vec<usize>,
-    /// Names the message in its acknowledgement. A function of the records, so that the same batch
-    /// has the same ids again.
-    pub id: String,
-    /// Bytes that the message takes at most.
-    bytes: usize,
+/// Writes messages, one after the other, into memory that it uses again.
+pub struct Encoder {
+    time_precision: TimePrecision,
+    record_format: RecordFormat,
+    /// A third of a MiB.
+    compress: Option<Compress>,
+    /// Entries on their way into `compress`.
+    block: Vec<u8>,
+    message: Vec<u8>,
+    /// What the buffers keep between messages.
+    kept_bytes: usize,
 }
 
-impl Chunk {
-    /// The record that its first event is in.
-    pub(super) fn first(&self, events: &[TakenEvent]) -> SequenceNumber {
-        events[self.events[0]].sequence_number
-    }
-
-    /// The place of its first event.
-    pub(super) fn first_event(&self) -> usize {
-        self.events[0]
-    }
-
-    /// Whether it is one event that is larger than messages should be.
-    pub(super) fn is_oversized(&self, settings: &Settings) -> bool {
-        self.events.len() == 1 && self.bytes > settings.chunk_bytes
-    }
-
-    /// Writes the message behind what `buffer` holds.
-    pub fn append(
-        &self,
-        events: &[TakenEvent],
-        time_precision: TimePrecision,
-        buffer: &mut Vec<u8>,
-    ) {
-        buffer.reserve(self.bytes);
-        written(encode::write_array_len(buffer, 3));
-        written(encode::write_str(buffer, &self.tag));
-        let entries_start = begin_binary(buffer);
-        for &event in &self.events {
-            append_entry(buffer, &events[event].event, time_precision);
-        }
-        end_binary(buffer, entries_start);
-        written(encode::write_map_len(buffer, 2));
-        written(encode::write_str(buffer, "size"));
-        written(encode::write_uint(buffer, self.events.len() as u64));
-        written(encode::write_str(buffer, "chunk"));
-        written(encode::write_str(buffer, &self.id));
-    }
-}
-
-/// The tag of an event.
-pub fn tag(fluent_tag: &str, event: &LogEvent) -> String {
-    format!("{}.{fluent_tag}", event.log_type.tag_segment())
-}
-
-/// Which messages `events` of `shard` make, those with the earliest events first.
-pub fn chunks(settings: &Settings, shard: &ShardAddress, events: &[TakenEvent]) -> Vec<Chunk> {
-    let mut chunks: Vec<Chunk> = Vec::new();
-    let mut open = OpenChunks::default();
-    for (place, taken) in events.iter().enumerate() {
-        let bytes = taken.event.json.len() + ENTRY_OVERHEAD_BYTES;
-        let at = open.of_type(&taken.event);
-        if let Some(chunk) = at.map(|at| &mut chunks[at])
-            && chunk.bytes + bytes <= settings.chunk_bytes
-        {
-            chunk.events.push(place);
-            chunk.bytes += bytes;
-            continue;
-        }
-        let tag = match at {
-            Some(full) => chunks[full].tag.clone(),
-            None => tag(&settings.fluent_tag, &taken.event),
+impl Encoder {
+    /// Writes as `settings` say.
+    pub fn new(settings: &Settings) -> Self {
+        let level = flate2::Compression::new(settings.compression_level);
+        let compress = match settings.compression {
+            Compression::None => None,
+            Compression::Gzip => Some(Compress::new_gzip(level, WINDOW_BITS)),
         };
-        let id = chunk_id(shard, taken, &tag);
-        let bytes = bytes + MESSAGE_OVERHEAD_BYTES + tag.len();
-        open.begin(&taken.event, chunks.len());
-        chunks.push(Chunk { tag, events: vec![place], id, bytes });
-    }
-    chunks
-}
-
-/// For each log type the chunk that its next event goes into.
-#[derive(Default)]
-struct OpenChunks {
-    places: HashMap<Box<[u8]>, usize>,
-    /// Reused for every look-up: whether the name is a record's own, and the name.
-    key: Vec<u8>,
-    /// The first few types and their chunks: most batches have no more, and comparing is faster than hashing.
-    first: Vec<(LogType, usize)>,
-}
-
-/// Types that are compared before they are hashed.
-const COMPARED_MAX: usize = 8;
-
-impl OpenChunks {
-    fn of_type(&mut self, event: &LogEvent) -> Option<usize> {
-        let known = self.first.iter().find(|(log_type, _)| *log_type == event.log_type);
-        if let Some((_, place)) = known {
-            return Some(*place);
-        }
-        self.set_key(event);
-        self.places.get(self.key.as_slice()).copied()
-    }
-
-    fn set_key(&mut self, event: &LogEvent) {
-        self.key.clear();
-        // A record may spell the name that another gets for what it lacks; their tags differ.
-        self.key.push(u8::from(event.log_type.problem().is_some()));
-        self.key.extend_from_slice(event.log_type.name().as_bytes());
-    }
-
-    /// Further events of this event's type go into this chunk.
-    fn begin(&mut self, event: &LogEvent, place: usize) {
-        if let Some(known) = self.first.iter_mut().find(|known| known.0 == event.log_type) {
-            known.1 = place;
-            return;
-        }
-        if self.first.len() < COMPARED_MAX {
-            return self.first.push((event.log_type.clone(), place));
-        }
-        self.set_key(event);
-        match self.places.get_mut(self.key.as_slice()) {
-            Some(open) => *open = place,
-            None => drop(self.places.insert(self.key.as_slice().into(), place)),
+        Self {
+            time_precision: settings.time_precision,
+            record_format: settings.record_format,
+            compress,
+            block: Vec::new(),
+            message: Vec::new(),
+            kept_bytes: 2 * settings.chunk_bytes,
         }
     }
-}
 
-/// A chunk begins with this event, and with no other: the place of the event and the tag say it all.
-fn chunk_id(shard: &ShardAddress, first: &TakenEvent, tag: &str) -> String {
-    let stream = shard.stream.as_str();
-    let mut hash = Sha256::new();
-    for text in [stream, tag] {
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text);
+    /// The message of `chunk`, whose events are among `events`.
+    pub fn message(&mut self, chunk: &Chunk, events: &[TakenEvent]) -> &[u8] {
+        // One large message must not hold its memory for ever.
+        self.message.clear();
+        self.message.shrink_to(self.kept_bytes);
+        self.block.shrink_to(2 * BLOCK_BYTES);
+        written(encode::write_array_len(&mut self.message, 3));
+        append_text(&mut self.message, chunk.tag.as_bytes());
+        let entries = begin_binary(&mut self.message);
+        let is_compressed = self.compress.is_some();
+        if is_compressed {
+            self.append_compressed(chunk, events);
+        } else {
+            self.message.reserve(chunk.bytes);
+            for &event in &chunk.events {
+                let event = &events[event].event;
+                append_entry(&mut self.message, event, self.record_format, self.time_precision);
+            }
+        }
+        end_binary(&mut self.message, entries);
+        written(encode::write_map_len(&mut self.message, if is_compressed { 3 } else { 2 }));
+        append_text(&mut self.message, b"size");
+        written(encode::write_uint(&mut self.message, chunk.events.len() as u64));
+        append_text(&mut self.message, b"chunk");
+        append_text(&mut self.message, chunk.id.as_bytes());
+        if is_compressed {
+            append_text(&mut self.message, b"compressed");
+            append_text(&mut self.message, b"gzip");
+        }
+        &self.message
     }
-    hash.update(shard.shard.index().to_be_bytes());
-    hash.update(first.sequence_number.to_string());
-    hash.update(first.event.sub_sequence.to_be_bytes());
-    hash.update(first.event.event_index.to_be_bytes());
-    let hash: [u8; 32] = hash.finalize().into();
-    base64_simd::STANDARD.encode_to_string(&hash[..ID_BYTES])
+
+    fn append_compressed(&mut self, chunk: &Chunk, events: &[TakenEvent]) {
+        let Some(compress) = &mut self.compress else { return };
+        compress.reset();
+        self.block.clear();
+        for &event in &chunk.events {
+            let event = &events[event].event;
+            append_entry(&mut self.block, event, self.record_format, self.time_precision);
+            if self.block.len() >= BLOCK_BYTES {
+                deflate(compress, &self.block, &mut self.message, FlushCompress::None);
+                self.block.clear();
+            }
+        }
+        deflate(compress, &self.block, &mut self.message, FlushCompress::Finish);
+    }
 }
 
-/// `[time, {"message": text}]`
-fn append_entry(buffer: &mut Vec<u8>, event: &LogEvent, time_precision: TimePrecision) {
-    written(encode::write_array_len(buffer, 2));
+/// Passes all of `input` on, and with `Finish` all that is still held.
+fn deflate(compress: &mut Compress, input: &[u8], output: &mut Vec<u8>, flush: FlushCompress) {
+    let start = compress.total_in();
+    loop {
+        let taken = (compress.total_in() - start) as usize;
+        let rest = input.get(taken..).unwrap_or_default();
+        output.reserve(BLOCK_BYTES / 4);
+        let status = compress.compress_vec(rest, output, flush);
+        let all_taken = (compress.total_in() - start) as usize == input.len();
+        match (status, flush) {
+            (Ok(Status::StreamEnd), _) => break,
+            (Ok(_), FlushCompress::None) if all_taken => break,
+            // There was no room for more.
+            (Ok(_), _) => {}
+            (Err(_), _) => unreachable!("deflate takes all input in all its states"),
+        }
+    }
+}
+
+/// `[time, record]`
+fn append_entry(
+    buffer: &mut Vec<u8>,
+    event: &LogEvent,
+    record_format: RecordFormat,
+    time_precision: TimePrecision,
+) {
+    buffer.push(ENTRY);
     append_time(buffer, &event.time, time_precision);
-    written(encode::write_map_len(buffer, 1));
-    written(encode::write_str(buffer, "message"));
-    let several_lines;
-    let text: &[u8] = if event.one_line {
-        &event.json
+    let start = buffer.len();
+    if record_format == RecordFormat::Fields && append_map(buffer, &event.json).is_ok() {
+        return;
+    }
+    // Only if it were no JSON object, it would have to be its text here.
+    buffer.truncate(start);
+    buffer.extend_from_slice(MESSAGE_MAP);
+    if event.one_line {
+        append_text(buffer, &event.json);
     } else {
-        several_lines = event.to_one_line();
-        &several_lines
-    };
-    let length = u32::try_from(text.len()).expect("an event is far smaller than 4 GiB");
-    written(encode::write_str_len(buffer, length));
-    buffer.extend_from_slice(text);
+        append_text(buffer, &event.to_one_line());
+    }
 }
 
 fn append_time(buffer: &mut Vec<u8>, time: &EventTime, time_precision: TimePrecision) {
@@ -222,107 +178,93 @@ fn written<T, E: std::fmt::Debug>(result: Result<T, E>) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::chunks::Chunker;
     use super::super::doubles::{Message, settings};
     use super::*;
     use crate::batches::{shard, taken};
 
-    fn line(log_type: &str, number: usize) -> String {
-        format!(r#"{{"log_type":"{log_type}","n":{number},"time":"2025-01-02T03:04:05.5+01:00"}}"#)
-    }
-
     fn messages(settings: &Settings, events: &[TakenEvent]) -> Vec<Message> {
+        let chunker = Chunker::new(settings, settings.tag_template().unwrap());
+        let mut encoder = Encoder::new(settings);
         let mut buffer = Vec::new();
-        for chunk in chunks(settings, &shard(), events) {
-            let start = buffer.len();
-            chunk.append(events, settings.time_precision, &mut buffer);
-            assert!(
-                buffer.len() - start <= chunk.bytes,
-                "{} of {}",
-                buffer.len() - start,
-                chunk.bytes
-            );
+        for chunk in chunker.chunks(&shard(), events) {
+            let message = encoder.message(&chunk, events);
+            if settings.record_format == RecordFormat::Message {
+                assert!(message.len() <= chunk.bytes, "{} of {}", message.len(), chunk.bytes);
+            }
+            buffer.extend_from_slice(message);
         }
         let mut rest = buffer.as_slice();
         std::iter::from_fn(|| Message::read(&mut rest)).collect()
     }
 
+    fn with(record_format: RecordFormat, compression: Compression) -> Settings {
+        Settings { record_format, compression, ..settings() }
+    }
+
     #[test]
-    fn events_of_one_tag_make_one_message_in_their_order() {
-        let lines = [line("a", 0), line("b", 1), line("a", 2), line("b", 3)];
-        let events: Vec<_> = (0..).zip(&lines).map(|(n, text)| taken(n, text)).collect();
-        let messages = messages(&settings(), &events);
-        let expected: Vec<_> = [("a.lambda", [0, 2]), ("b.lambda", [1, 3])]
-            .map(|(tag, numbers)| {
-                let entry = |n: usize| (1_735_783_445, None, lines[n].clone());
-                (tag.to_owned(), numbers.map(entry).to_vec(), 2)
-            })
-            .into();
-        let got: Vec<_> = messages.into_iter().map(|m| (m.tag, m.entries, m.size)).collect();
-        assert_eq!(got, expected);
+    fn entries_are_texts_or_fields_packed_or_compressed() {
+        let texts: Vec<_> = (0..2000)
+            .map(|n| format!(r#"{{"log_type":"a","time":{n},"list":[{n}],"text":"é {}"}}"#, n * n))
+            .collect();
+        let events: Vec<_> = (0..).zip(&texts).map(|(n, text)| taken(n, text)).collect();
+        for compression in [Compression::None, Compression::Gzip] {
+            let as_text = messages(&with(RecordFormat::Message, compression), &events);
+            let as_fields = messages(&with(RecordFormat::Fields, compression), &events);
+            for (messages, is_text) in [(as_text, true), (as_fields, false)] {
+                let [message] = &*messages else { panic!("{}", messages.len()) };
+                assert_eq!((message.tag.as_str(), message.size), ("a.lambda", 2000));
+                assert_eq!(message.is_compressed, compression == Compression::Gzip);
+                for ((entry, text), n) in message.entries.iter().zip(&texts).zip(0..) {
+                    let expected = match is_text {
+                        true => json!({ "message": text }),
+                        false => serde_json::from_str::<Value>(text).unwrap(),
+                    };
+                    assert_eq!((&entry.0, &entry.2), (&n, &expected));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_compress_is_whole() {
+        // Numbers of a linear congruential generator: no pattern that deflate could find.
+        let mut state = 1_u64;
+        let mut digits = String::new();
+        for _ in 0..40_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            digits.push_str(&format!("{:x}", state >> 20));
+        }
+        let text = format!(r#"{{"log_type":"a","time":0,"text":"{digits}"}}"#);
+        let settings =
+            Settings { compression_level: 9, ..with(RecordFormat::Message, Compression::Gzip) };
+        for message in messages(&settings, &[taken(0, &text), taken(1, &text)]) {
+            assert!(message.entries.iter().all(|entry| entry.2["message"] == text.as_str()));
+        }
     }
 
     #[test]
     fn times_have_nanoseconds_on_request_and_where_the_protocol_can_say_them() {
         let settings = Settings { time_precision: TimePrecision::Nanoseconds, ..settings() };
         for (time, seconds, nanoseconds) in [
-            ("2025-01-02T02:04:05.5Z", 1_735_783_445, Some(500_000_000)),
-            ("1970-01-01T00:00:00Z", 0, Some(0)),
-            ("1969-12-31T23:59:59.5Z", -1, None),
-            ("2200-01-01T00:00:00Z", 7_258_118_400, None),
+            (r#""2025-01-02T02:04:05.5Z""#, 1_735_783_445, Some(500_000_000)),
+            ("1735783445500000001", 1_735_783_445, Some(500_000_001)),
+            (r#""1970-01-01T00:00:00Z""#, 0, Some(0)),
+            (r#""1969-12-31T23:59:59.5Z""#, -1, None),
+            (r#""2200-01-01T00:00:00Z""#, 7_258_118_400, None),
         ] {
-            let text = format!(r#"{{"log_type":"a","time":"{time}"}}"#);
+            let text = format!(r#"{{"log_type":"a","time":{time}}}"#);
             let messages = messages(&settings, &[taken(0, &text)]);
-            assert_eq!(messages[0].entries, [(seconds, nanoseconds, text)]);
+            assert_eq!(messages[0].entries, [(seconds, nanoseconds, json!({ "message": text }))]);
         }
-    }
-
-    #[test]
-    fn foreign_types_are_encoded_and_problems_have_tags_of_their_own() {
-        let events = [
-            taken(0, r#"{"log_type":"unknown/a/no_timestamp","time":0}"#),
-            taken(1, r#"{"log_type":"a"}"#),
-            taken(2, r#"{"log_type":"a b","time":0}"#),
-        ];
-        let tags: Vec<_> = messages(&settings(), &events).into_iter().map(|m| m.tag).collect();
-        assert_eq!(
-            tags,
-            ["unknown%2Fa%2Fno_timestamp.lambda", "unknown/a/no_timestamp.lambda", "a%20b.lambda"]
-        );
-    }
-
-    #[test]
-    fn messages_end_at_the_bound_of_bytes_and_a_larger_event_goes_alone() {
-        let large = format!(r#"{{"log_type":"a","time":0,"text":"{}"}}"#, "x".repeat(70_000));
-        let small = line("a", 1);
-        let texts = [&small, &small, &large, &small, &small, &small];
-        let events: Vec<_> = (0..).zip(texts).map(|(n, text)| taken(n, text)).collect();
-        let settings = Settings { chunk_bytes: 300, ..settings() };
-        let sizes: Vec<_> = messages(&settings, &events).iter().map(|m| m.size).collect();
-        assert_eq!(sizes, [2, 1, 2, 1]);
-        let chunks = chunks(&settings, &shard(), &events);
-        let oversized: Vec<_> = chunks.iter().map(|chunk| chunk.is_oversized(&settings)).collect();
-        assert_eq!(oversized, [false, true, false, false]);
     }
 
     #[test]
     fn an_event_of_many_lines_is_put_on_one() {
         let events = [taken(0, "{\"log_type\":\n\"a\",\"time\":0}")];
-        assert_eq!(messages(&settings(), &events)[0].entries[0].2, r#"{"log_type":"a","time":0}"#);
-    }
-
-    #[test]
-    fn ids_are_the_same_for_the_same_batch_and_differ_within_it() {
-        let lines: Vec<_> = (0..40).map(|n| line(["a", "b"][n % 2], n)).collect();
-        let events: Vec<_> = (0..).zip(&lines).map(|(n, text)| taken(n, text)).collect();
-        let settings = Settings { chunk_bytes: 400, ..settings() };
-        let ids = || -> Vec<String> {
-            messages(&settings, &events).into_iter().map(|message| message.chunk).collect()
-        };
-        let mut once = ids();
-        assert_eq!(once, ids());
-        assert!(once.len() > 10 && once.iter().all(|id| id.len() == 24 && id.ends_with("==")));
-        once.sort();
-        once.dedup();
-        assert_eq!(once.len(), ids().len());
+        let text = r#"{"log_type":"a","time":0}"#;
+        assert_eq!(messages(&settings(), &events)[0].entries[0].2, json!({ "message": text }));
     }
 }

@@ -1,20 +1,21 @@
 //! What a delivery does when the receiver does not simply acknowledge everything.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use baikonur_stream::{Batch, Cause, Deliver, Delivery, Module, Outcome, SystemClock};
 
 use super::TOO_LARGE_FOR_RECEIVER;
-use super::doubles::{ReceiverDouble, Reply, settings};
+use super::doubles::{ReceiverDouble, Reply, Ways, settings};
 use super::{Settings, ToFluent};
 use crate::batches::{self, intake, sequence_number, shard};
 
-fn line(log_type: &str) -> String {
+pub(super) fn line(log_type: &str) -> String {
     format!(r#"{{"log_type":"{log_type}","time":0}}"#)
 }
 
 /// A batch of records with these log types; an empty one is no JSON.
-fn batch(log_types: &[&str]) -> Batch {
+pub(super) fn batch(log_types: &[&str]) -> Batch {
     let text = |log_type: &&str| match *log_type {
         "" => "not json".to_owned(),
         log_type => line(log_type),
@@ -22,7 +23,7 @@ fn batch(log_types: &[&str]) -> Batch {
     batches::batch(&log_types.iter().map(text).collect::<Vec<_>>())
 }
 
-async fn deliverer(settings: Settings) -> Box<dyn Deliver> {
+pub(super) async fn deliverer(settings: Settings) -> Box<dyn Deliver> {
     let intake = Arc::new(intake("fluent"));
     let module = ToFluent::new(settings, intake, Arc::new(SystemClock::new())).unwrap();
     module.open(&shard()).await.unwrap()
@@ -119,6 +120,55 @@ async fn foreign_acknowledgements_settle_nothing() {
 }
 
 #[tokio::test]
+async fn answers_without_end_are_given_up() {
+    const LONG: &[u8] = &{
+        let mut long = [b'x'; 5000];
+        // The head of an acknowledgement of 65,535 bytes.
+        (long[0], long[1], long[5], long[6], long[7]) = (0x81, 0xa3, 0xda, 0xff, 0xff);
+        (long[2], long[3], long[4]) = (b'a', b'c', b'k');
+        long
+    };
+    for (reply, words) in [
+        (Reply::AcknowledgeOthers, "acknowledges messages that nobody sent"),
+        (Reply::Say(LONG), "says more than the protocol has"),
+        (Reply::Say(b"HTTP/1.1 400 Bad Request"), "check that it is a receiver"),
+    ] {
+        let receiver = ReceiverDouble::start(&[reply; 9]).await;
+        let delivery = deliver(&receiver, settings(), &["a"]).await;
+        assert!(failed(&delivery).2.contains(words), "{delivery:?}");
+        assert_eq!(receiver.connections(), 1, "what does not speak the protocol will not learn it");
+    }
+}
+
+/// Twelve messages of 0.9 MB: more than the buffers of a connection take.
+fn large_batch() -> Batch {
+    let text = "x".repeat(900_000);
+    let event = |n| format!(r#"{{"log_type":"type{n}","time":0,"text":"{text}"}}"#);
+    batches::batch(&(0..12).map(event).collect::<Vec<_>>())
+}
+
+#[tokio::test]
+async fn a_slow_receiver_gets_all_of_it() {
+    let pause = Some(Duration::from_millis(20));
+    let receiver = ReceiverDouble::start_in(Ways { pause, ..Ways::default() }, &[]).await;
+    let settings = Settings { destination: receiver.url.clone(), ..settings() };
+    let delivery = deliverer(settings).await.deliver(&large_batch()).await;
+    assert_eq!(delivery, Delivery::delivered());
+    assert_eq!((receiver.texts().len(), receiver.connections()), (12, 1));
+}
+
+#[tokio::test]
+async fn a_receiver_that_takes_nothing_is_told() {
+    let pause = Some(Duration::from_secs(3600));
+    let receiver = ReceiverDouble::start_in(Ways { pause, ..Ways::default() }, &[]).await;
+    let settings = Settings { destination: receiver.url.clone(), ..impatient() };
+    let delivery = deliverer(settings).await.deliver(&large_batch()).await;
+    let (from, cause, reason) = failed(&delivery);
+    assert_eq!((from, cause), (0, Cause::Destination));
+    assert!(reason.contains("took too little for 1 s"), "{reason}");
+}
+
+#[tokio::test]
 async fn more_messages_than_may_be_on_their_way_all_arrive() {
     let receiver = ReceiverDouble::start(&[]).await;
     let log_types: Vec<String> = (0..300).map(|number| format!("type{number}")).collect();
@@ -134,7 +184,7 @@ async fn a_connection_that_was_closed_meanwhile_is_not_used_again() {
     let settings = Settings { destination, send_attempts: 1, ..settings() };
     let mut deliverer = deliverer(settings).await;
     assert_eq!(deliverer.deliver(&batch(&["a"])).await, Delivery::delivered());
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(deliverer.deliver(&batch(&["b"])).await, Delivery::delivered());
     assert_eq!(receiver.connections(), 2);
 }
