@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use baikonur_modules::forward::Routes;
 use baikonur_modules::intake::{Intake, IntakeSettings, Taken, TakenEvent, UNDECODABLE};
 use baikonur_modules::{to_es, to_fluent, to_s3};
 use baikonur_stream::{
@@ -57,7 +58,7 @@ struct View {
 
 /// One thing to say about an event.
 enum Destination {
-    Stream(StreamName),
+    Streams(Routes),
     Key(String),
     Index(String, Option<to_es::DocumentId>),
     Tag(String),
@@ -109,7 +110,9 @@ impl Explain {
             let intake = Intake::new(&module.intake, &module.name)?;
             let kind = module.kind.name();
             let destination = match module.kind {
-                Kind::Forward(settings) => Destination::Stream(settings.target_stream_name),
+                Kind::Forward(settings) => {
+                    Destination::Streams(Routes::new(&settings, &module.intake)?)
+                }
                 Kind::ToS3(settings) => Destination::Key(format!("{}/", settings.location()?)),
                 Kind::ToElasticsearch(settings) => {
                     Destination::Index(settings.index_name_prefix, Some(settings.document_id))
@@ -244,7 +247,13 @@ impl View {
         ];
         for destination in &self.destinations {
             match destination {
-                Destination::Stream(stream) => facts.push(("stream", stream.to_string())),
+                Destination::Streams(routes) => {
+                    let shard_id = batch.shard.shard.to_string();
+                    let streams = routes.of(&shard_id, taken).into_iter().map(StreamName::as_str);
+                    let streams = streams.collect::<Vec<_>>().join(", ");
+                    let none = || "none: no rule of a target takes it".to_owned();
+                    facts.push(("stream", if streams.is_empty() { none() } else { streams }));
+                }
                 Destination::Key(before) => {
                     facts.push(("key", format!("{before}{}", to_s3::object_key(event))));
                 }
