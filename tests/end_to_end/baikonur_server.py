@@ -16,18 +16,27 @@ REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": REGION}
 
 
+def toml_value(value):
+    """A text, a number, a boolean, or a list or table of them; JSON writes all but tables as TOML does."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    return json.dumps(value)
+
+
 def to_toml(tables):
-    """Tables of tables of texts, numbers, booleans and lists; JSON writes such values as TOML does."""
+    """Tables of tables of values."""
     lines = []
     for outer, entries in tables.items():
         plain = {key: value for key, value in entries.items() if not isinstance(value, dict)}
         if plain:
             lines.append(f"[{outer}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+            lines += [f"{key} = {toml_value(value)}" for key, value in plain.items()]
         for name, entry in entries.items():
             if isinstance(entry, dict):
                 lines.append(f"[{outer}.{name}]")
-                lines += [f"{key} = {json.dumps(value)}" for key, value in entry.items()]
+                lines += [f"{key} = {toml_value(value)}" for key, value in entry.items()]
     return "\n".join(lines) + "\n"
 
 
