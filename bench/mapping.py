@@ -30,11 +30,13 @@ SHARDS = (1, 64)
 RECORD = {"records": 100, "record_bytes": 480}
 # A run ends by itself much earlier.
 PATIENCE_SECONDS = 300
-# Modules of the backlog; whose own speed on one core `cargo bench -p baikonur-modules` prints, under these names.
+# Modules of the backlog.
+FORWARD, ARCHIVE = "kinesis-forward", "kinesis-to-s3, level 3"
 MODULES = {
-    "kinesis-forward": {"target_stream_name": "target"},
-    "kinesis-to-s3, level 3": {"destination": "file://{folder}/archive", "compression_level": 3},
+    FORWARD: {"target_stream_name": "target"},
+    ARCHIVE: {"destination": "file://{folder}/archive", "compression_level": 3},
 }
+BACKLOG_SHARDS = 4
 
 
 def deliver(*words, **options):
@@ -85,7 +87,7 @@ class WithModule(Baikonur):
     def command(self):
         command, environment = super().command()
         config = self.folder / "bench.toml"
-        text = '[streams.load]\nshards = 4\n[streams.target]\nshards = 4\n'
+        text = "".join(f"[streams.{name}]\nshards = {BACKLOG_SHARDS}\n" for name in ("load", "target"))
         if self.module:
             keys = {"source": "load", **self.module}
             lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
@@ -99,26 +101,39 @@ class WithModule(Baikonur):
         return sum(int(value) for value in found)
 
 
-def own_speeds():
-    """MB/s of one core of each module, as its benchmark prints them."""
+def archive_alone(bench, _lines):
+    """MB/s of one core, as the modules' benchmark prints it: the module compresses, and its folder takes no time."""
     command = ["cargo", "bench", "--locked", "--offline", "-p", "baikonur-modules", "--bench", "modules"]
     printed = subprocess.run(command, cwd=REPO, env={**os.environ, "BAIKONUR_REAL_LOGS": LOGS},
                              check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {name: int(speed) for name, speed in re.findall(r"^(\S.*?)\s+(\d+) MB/s", printed, re.MULTILINE)}
+    return int(re.search(rf"^{ARCHIVE}\s+(\d+) MB/s", printed, re.MULTILINE)[1])
+
+
+def forward_alone(bench, lines):
+    """MB/s by the clock: as many bytes in prepared batches of the same size, of as many shards at once, into a store of
+    its own that is as durable as that of `baikonur up`."""
+    figures = deliver("forward", folder=bench.folders.new(), shards=BACKLOG_SHARDS, lines=lines,
+                      megabytes=int(bench.gigabytes * 1000), batch_size=bench.batch_size)
+    return figures["payload_mb_per_second"]
 
 
 def run_backlog(bench):
-    bench.report.progress("the modules' own speed")
-    own, rows = own_speeds(), []
+    rows = []
     text = gzip.open(LOGS).read()
     line_bytes = len(text.replace(b"\n", b"")) / text.count(b"\n")
     for name, keys in MODULES.items():
         folder = bench.folders.new()
+        lines = folder / "lines"
+        lines.write_bytes(text)
+        bench.report.progress(f"{name}: alone")
+        alone = {FORWARD: forward_alone, ARCHIVE: archive_alone}[name](bench, lines)
+        bench.folders.remove()
+        folder = bench.folders.new()
+        lines = folder / "lines"
+        lines.write_bytes(text)
         server = WithModule(folder)
         server.start()
         bench.report.progress(f"{name}: a backlog of {bench.gigabytes:g} GB")
-        lines = folder / "lines"
-        lines.write_bytes(text)
         put = server.load("put", connections=8, seconds=120, megabytes=int(bench.gigabytes * 1000), lines=lines,
                           records=500)
         server.stop(5)
@@ -126,6 +141,8 @@ def run_backlog(bench):
         server.module = {"type": name.split(",")[0],
                          **{key: value.format(folder=folder) if isinstance(value, str) else value
                             for key, value in keys.items()}}
+        if name == FORWARD:
+            server.module["batch_size"] = bench.batch_size
         server.start()
         started, before = time.monotonic(), server.cpu_seconds()
         while server.delivered() < put["records"]:
@@ -133,19 +150,22 @@ def run_backlog(bench):
             if time.monotonic() - started > PATIENCE_SECONDS:
                 raise Cannot(f"{name}: {server.delivered()} of {put['records']} records after {PATIENCE_SECONDS} s")
         seconds, after = time.monotonic() - started, server.cpu_seconds()
-        used = sum(after) - sum(before)
-        rows.append((name, gigabytes, gigabytes * 1000 / seconds, own.get(name), gigabytes * 1000 / used,
-                     gigabytes * 1000 / used / own[name] if name in own else None, server.peak_memory_mib()))
+        speed, by_processor = gigabytes * 1000 / seconds, gigabytes * 1000 / (sum(after) - sum(before))
+        # What is measured on one core is compared with what a second of a core did.
+        like, measure = (speed, "by the clock") if name == FORWARD else (by_processor, "of one core")
+        rows.append((name, gigabytes, speed, by_processor, f"{alone:,.0f} {measure}", like / alone,
+                     server.peak_memory_mib()))
         server.stop(30)
         bench.folders.remove()
-    bench.report.table("A backlog of real log lines, 4 shards, made good by `baikonur up`",
-                       ("module", "GB", "MB/s", "module alone, MB/s of one core", "MB for each second of processor time",
+    bench.report.table(f"A backlog of real log lines, {BACKLOG_SHARDS} shards, made good by `baikonur up`",
+                       ("module", "GB", "MB/s", "MB for each second of processor time", "module alone, MB/s",
                         "of the module alone", "peak memory MiB"), rows)
 
 
 class Bench:
     def __init__(self, arguments):
         self.megabytes, self.gigabytes = arguments.mb, arguments.gb
+        self.batch_size = arguments.batch_size
         self.report, self.folders = Report(30), Folders()
 
 
@@ -154,6 +174,7 @@ def main():
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, []])
     parser.add_argument("--mb", type=int, default=1000, help="of the stream in `cost`")
     parser.add_argument("--gb", type=float, default=10, help="of the backlog")
+    parser.add_argument("--batch-size", type=int, default=10_000, help="of the forwarding module; its default is the same")
     parser.add_argument("--binaries", metavar="FOLDER", help="measure these, and build nothing")
     arguments = parser.parse_args()
     if arguments.binaries:

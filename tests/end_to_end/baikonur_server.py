@@ -20,7 +20,7 @@ def to_value(value):
     """A value of TOML: JSON writes texts, numbers, booleans and lists of them as TOML does."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {to_value(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(to_value, value)) + "]"
     return json.dumps(value)
 

@@ -1,6 +1,7 @@
 """What failed is replayed: from a folder and from S3, once, over kills and side by side; and queues and topics are told.
 
-The cluster is a double that breaks on documents and refuses others, until it is mended.
+The cluster is a double that breaks on documents and refuses others, until it is mended; what a real one refuses is in
+test_redrive_into_modules.py.
 """
 
 import base64
@@ -12,25 +13,20 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from baikonur_server import CREDENTIALS, Baikonur, binary, failed_records, put_all, read_stream
+from baikonur_server import CREDENTIALS, Baikonur, binary, failed_records, put_all
 from parts.moto_server import MotoServer
 from parts.waiting import eventually
+from redriving import BREAKS, GOOD, REFUSED, counts, document, line, records_of, redrive, write_store
 from starting import started
 
-GOOD, BREAKS, REFUSED = "good", "breaks", "refused"
 NOT_JSON = [b"no json 1", b"no json 2", b"\xff\xfe no text"]
 CALL_RECORDS = 500
 MANY = 20_000
-
-
-def document(kind, number, log_type="auth"):
-    record = {"log_type": log_type, "log_id": f"{kind}-{number}", "time": "2015-05-17T10:05:03Z"}
-    return json.dumps(record).encode()
 
 
 class Cluster:
@@ -100,49 +96,6 @@ def config(cluster, **keys):
         "busy_retries": 1, "maximum_retry_attempts": 1, "bisect_batch_on_function_error": True, **keys,
     }
     return {"streams": {"router": {"shards": 2}, "repair": {"shards": 1}}, "modules": {"index": module}}
-
-
-def redrive(server, url, *words, status=0, environment=CREDENTIALS):
-    """Runs it to its end; gives what it prints on its two outputs."""
-    done = subprocess.run(
-        [str(word) for word in (binary(), "redrive", url, "--endpoint", server.endpoint, *words)],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False,
-    )
-    assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
-    assert "panicked" not in done.stderr
-    return done.stdout, done.stderr
-
-
-def counts(server, url, *words, **options):
-    """Reason → how many records of it are to be replayed."""
-    answer = json.loads(redrive(server, url, "--dry-run", "--json", *words, **options)[0])
-    assert answer["dryRun"] and answer["replayed"] == 0
-    found = Counter()
-    for row in answer["failed"]:
-        found[row["reason"]] += row["toReplay"]
-    return found
-
-
-def records_of(server, stream):
-    return [record for records in read_stream(server.client(), stream).values() for record in records]
-
-
-def line(data, number, stream="router", module="m", key="key"):
-    arrival = datetime(2025, 1, 2, tzinfo=timezone.utc) + timedelta(seconds=number)
-    return json.dumps({
-        "reason": "not_json", "detail": "a sentence", "consumer": module, "stream": stream,
-        "shard": "shardId-000000000000", "sequence_number": str(number), "sub_sequence": 0, "event_index": 0,
-        "arrival": arrival.isoformat(timespec="milliseconds").replace("+00:00", "Z"), "partition_key": key, "data": data,
-    })
-
-
-def write_store(folder, stream, count, in_each=70):
-    """A failed store with `count` records."""
-    for first in range(0, count, in_each):
-        file = folder / "unknown" / "not_json" / "m" / "2025-01" / "02" / f"{first:08}.gz"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(line(f"record {n}", n, stream) + "\n" for n in range(first, min(first + in_each, count))))
-    return f"file://{folder}"
 
 
 @pytest.mark.parametrize("place", ["folder", "bucket"])

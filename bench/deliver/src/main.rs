@@ -1,6 +1,8 @@
 //! What the event source mapping costs: a mapping whose module does nothing reads a stream from its oldest record until
-//! all that is to come has come. One line of JSON goes to stdout.
+//! all that is to come has come. Beside it, what a forwarding module does without a mapping. One line of JSON goes to
+//! stdout.
 
+mod forward;
 mod nothing;
 mod place;
 
@@ -27,6 +29,8 @@ enum From {
     Polling,
     /// `--endpoint`, by SubscribeToShard.
     FanOut,
+    /// No stream: prepared batches of `--lines` through `kinesis-forward` into a store of its own in `--folder`.
+    Forward,
 }
 
 /// Delivers a stream to nobody, and prints what it took.
@@ -36,13 +40,13 @@ struct Arguments {
     /// Where the stream is.
     #[arg(value_enum)]
     from: From,
-    /// `embedded`: an empty folder.
+    /// `embedded`, `forward`: an empty folder.
     #[arg(long, default_value = ".")]
     folder: PathBuf,
-    /// `embedded`: shards of the stream.
+    /// `embedded`, `forward`: shards of the stream.
     #[arg(long, default_value_t = 4)]
     shards: u32,
-    /// `embedded`: how much is put, in 10^6 bytes of records.
+    /// `embedded`, `forward`: how much is put, in 10^6 bytes of records.
     #[arg(long, default_value_t = 1000)]
     megabytes: u64,
     /// `embedded`: bytes of a record.
@@ -57,6 +61,9 @@ struct Arguments {
     /// How many records there are.
     #[arg(long, default_value_t = 0)]
     records: u64,
+    /// `forward`: a file with records, one a line.
+    #[arg(long)]
+    lines: Option<PathBuf>,
     /// `BatchSize`.
     #[arg(long, default_value_t = 500)]
     batch_size: usize,
@@ -72,6 +79,13 @@ struct Arguments {
 async fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    if arguments.from == From::Forward {
+        let processor = processor_seconds()?;
+        let alone = forward::run(&arguments, &clock).await?;
+        let used = processor_seconds()? - processor;
+        print(alone.records, alone.bytes, alone.batches, alone.time, used);
+        return Ok(());
+    }
     let place = place::open(&arguments, &clock).await?;
     let count = Arc::new(Count::default());
     let mapping = Mapping {
@@ -108,19 +122,23 @@ async fn main() -> Result<(), Failure> {
     let (seconds, used) = (news - started, processor_seconds()? - processor);
     drain.send_replace(true);
     running.await?;
-    let gigabytes = count.bytes() as f64 / 1e9;
+    print(seen, count.bytes(), count.batches(), seconds, used);
+    Ok(())
+}
+
+fn print(records: u64, bytes: u64, batches: u64, time: Duration, processor_seconds: f64) {
+    let (seconds, gigabytes) = (time.as_secs_f64(), bytes as f64 / 1e9);
     println!(
         "{}",
         json!({
-            "records": seen,
-            "batches": count.batches(),
-            "seconds": seconds.as_secs_f64(),
-            "records_per_second": seen as f64 / seconds.as_secs_f64(),
-            "payload_mb_per_second": gigabytes * 1000.0 / seconds.as_secs_f64(),
-            "processor_seconds_per_gb": used / gigabytes,
+            "records": records,
+            "batches": batches,
+            "seconds": seconds,
+            "records_per_second": records as f64 / seconds,
+            "payload_mb_per_second": gigabytes * 1000.0 / seconds,
+            "processor_seconds_per_gb": processor_seconds / gigabytes,
         })
     );
-    Ok(())
 }
 
 /// What is in flight at once, at most: the default of `baikonur up` for a process.

@@ -1,7 +1,8 @@
 //! Where to call, and as whom: region and credentials as every Amazon SDK finds them.
 
+use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_sdk_kinesis::config::Credentials;
+use aws_sdk_kinesis::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -11,6 +12,8 @@ use reqwest::Certificate;
 const DEFAULT_REGION: &str = "us-east-1";
 /// How an embedded server is greeted by those who have no credentials: it may not ask for any.
 const NOBODY: &str = "local";
+/// What CloudTrail shows of whoever assumed a role.
+const SESSION_NAME: &str = "baikonur";
 
 /// Settings for calls; cheap to clone.
 #[derive(Debug, Clone)]
@@ -138,5 +141,23 @@ impl Connection {
     pub fn in_region(&self, region: &str) -> Self {
         let sdk = self.sdk.to_builder().region(Region::new(region.to_owned())).build();
         Self { sdk, endpoint: self.endpoint.clone(), trusted: self.trusted.clone() }
+    }
+
+    /// The same as a role, of this account or of another one: STS gives credentials for it when they are needed, and
+    /// new ones before they expire. Nothing is contacted yet.
+    pub async fn as_role(&self, arn: &str, external_id: Option<&str>) -> Self {
+        let mut role =
+            AssumeRoleProvider::builder(arn).session_name(SESSION_NAME).configure(&self.sdk);
+        if let Some(id) = external_id {
+            role = role.external_id(id);
+        }
+        let role = SharedCredentialsProvider::new(role.build().await);
+        let sdk = self.sdk.to_builder().credentials_provider(role).build();
+        Self { sdk, endpoint: self.endpoint.clone(), trusted: self.trusted.clone() }
+    }
+
+    /// The same, at another endpoint that speaks the API.
+    pub fn at_endpoint(&self, endpoint: String) -> Self {
+        Self { endpoint: Some(endpoint), ..self.clone() }
     }
 }

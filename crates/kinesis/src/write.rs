@@ -2,13 +2,16 @@
 //!
 //! A call takes 500 records and 10 MiB; what does not fit goes in calls of its own, one after the
 //! other. The service puts some records of a call and refuses others: those are put again, in their
-//! order, before any later one is. Where the service cannot put them in the time that a producer
-//! may be held up, each record has its own answer.
+//! order, before any later one is, and with them what the call had of their keys behind them. So the
+//! records of a key stand in their order in the end, and copies of later ones may stand before. A
+//! producer in strict order has no record of a key twice in a call, and so none overtakes another.
+//! Where the service cannot put them in the time that a producer may be held up, each record has its
+//! own answer.
 //!
 //! A call without an answer may have been carried out. So a put that is tried again may double
 //! records, and nothing can be remembered with them: into Amazon Kinesis delivery is at least once.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -45,13 +48,20 @@ const BETWEEN_CALLS: Pauses =
 pub struct Producer {
     client: Client,
     call_bytes_max: Arc<AtomicUsize>,
+    strict_order: bool,
 }
 
 impl Producer {
     /// A producer for the streams of `kinesis`. Nothing is contacted yet.
     pub fn new(kinesis: &AmazonKinesis) -> Self {
         let call_bytes_max = Arc::new(AtomicUsize::new(CALL_BYTES_MAX));
-        Self { client: kinesis.single_attempts(), call_bytes_max }
+        Self { client: kinesis.single_attempts(), call_bytes_max, strict_order: false }
+    }
+
+    /// The same, whose calls have one record of each partition key at most if `strict_order`: none is ever in the stream
+    /// before an earlier one of its key. Costs a call for each record of the busiest key.
+    pub fn in_strict_order(self, strict_order: bool) -> Self {
+        Self { strict_order, ..self }
     }
 
     /// Puts `entries`, which fit into a call, until all are put or it takes too long.
@@ -82,19 +92,22 @@ impl Producer {
                 }
                 Err(refusal) => return Err(refusal),
             };
-            let mut refused = Vec::new();
+            let (mut again, mut refused) = (Vec::new(), HashSet::new());
             for (&at, answer) in left.iter().zip(answers) {
-                let result = placed(answer);
+                let (result, key) = (placed(answer), &entries[at].partition_key);
                 if result.is_err() {
-                    refused.push(at);
+                    refused.insert(key);
+                }
+                if refused.contains(key) && (result.is_err() || !key.is_absent()) {
+                    again.push(at);
                 }
                 results[at] = Some(result);
             }
-            left = refused;
+            left = again;
             if left.is_empty() || call >= CALLS_MAX {
                 break;
             }
-            debug!(%stream, refused = left.len(), "records were refused and are put again");
+            debug!(%stream, records = left.len(), "some were refused: they and what they precede are put again");
             tokio::time::sleep(BETWEEN_CALLS.after(call)).await;
         }
         let missing = || Err(PutError::Unavailable("the service did not answer for it".to_owned()));
@@ -194,11 +207,13 @@ fn size(entry: &PutEntry) -> usize {
 }
 
 /// How many of `entries` a call takes: one at least.
-fn call_length(entries: &[PutEntry], bytes_max: usize) -> usize {
-    let mut bytes = 0;
-    let fits = |entry: &&PutEntry| {
+fn call_length<'e>(entries: &'e [PutEntry], bytes_max: usize, strict_order: bool) -> usize {
+    let (mut bytes, mut keys) = (0, HashSet::new());
+    let fits = |entry: &&'e PutEntry| {
         bytes += size(entry);
-        bytes <= bytes_max
+        let key = &entry.partition_key;
+        let comes_alone = !strict_order || key.is_absent() || keys.insert(key);
+        bytes <= bytes_max && comes_alone
     };
     entries.iter().take(CALL_RECORDS_MAX).take_while(fits).count().max(1)
 }
@@ -218,7 +233,7 @@ impl Write for Producer {
         while !entries.is_empty() {
             let rest = entries.make_contiguous();
             let bytes_max = self.call_bytes_max.load(Ordering::Relaxed);
-            let length = call_length(rest, bytes_max).min(at_most);
+            let length = call_length(rest, bytes_max, self.strict_order).min(at_most);
             let error = match self.put_call(stream, &rest[..length]).await {
                 Ok(put) => {
                     let failed = put.iter().find_map(|result| result.as_ref().err().cloned());

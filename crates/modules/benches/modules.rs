@@ -90,9 +90,9 @@ impl Bench {
     }
 
     fn forward(&self) {
-        let target_stream_name = StreamName::new("target").unwrap();
-        let settings = forward::Settings { target_stream_name, kinesis_max_retries: None };
-        let module = Forward::new(settings, self.intake(), Arc::new(Nowhere));
+        let settings = forward::Settings::to_stream(StreamName::new("target").unwrap());
+        let (decoding, write) = (IntakeSettings::default(), |_: &_| Arc::new(Nowhere) as Arc<_>);
+        let module = Forward::new(&settings, &decoding, self.intake(), write).unwrap();
         let mut shard = self.runtime.block_on(module.open(&shard())).unwrap();
         self.report("kinesis-forward", || {
             for batch in &self.batches {

@@ -190,7 +190,7 @@ struct Fields {
 
 /// Validates a text whose root has to be an object, and shows its members.
 #[inline]
-fn object<F>(text: &[u8], mut member: F) -> Result<Root, Reason>
+pub(crate) fn object<F>(text: &[u8], mut member: F) -> Result<Root, Reason>
 where
     F: FnMut(scan::Key<'_>, &Range<usize>),
 {
@@ -211,7 +211,7 @@ where
 
 /// The text of a JSON string, or a number as it is written; `None` for everything else.
 #[inline]
-fn scalar_text(text: &Bytes, span: Range<usize>) -> Option<Bytes> {
+pub(crate) fn scalar_text(text: &Bytes, span: Range<usize>) -> Option<Bytes> {
     match text[span.start] {
         b'"' => {
             let content = span.start + 1..span.end - 1;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use baikonur_modules::forward::Routes;
 use baikonur_modules::intake::{Intake, IntakeSettings, Taken, TakenEvent, UNDECODABLE};
 use baikonur_modules::objects::layout::{Layout, Source};
 use baikonur_modules::to_fluent::TagTemplate;
@@ -60,7 +61,7 @@ struct View {
 
 /// One thing to say about an event.
 enum Destination {
-    Stream(StreamName),
+    Streams(Routes),
     Key(String, Layout),
     Index { settings: Box<to_es::Settings>, with_id: bool },
     Tag(TagTemplate),
@@ -115,7 +116,9 @@ impl Explain {
             let intake = Intake::on_host(&host::name(), &module.intake, &module.name)?;
             let kind = module.kind.name();
             let destination = match module.kind {
-                Kind::Forward(settings) => Destination::Stream(settings.target_stream_name),
+                Kind::Forward(settings) => {
+                    Destination::Streams(Routes::new(&settings, &module.intake)?)
+                }
                 Kind::ToS3(settings) => {
                     Destination::Key(format!("{}/", settings.location()?), settings.layout()?)
                 }
@@ -256,7 +259,13 @@ impl View {
         }
         for destination in &self.destinations {
             match destination {
-                Destination::Stream(stream) => facts.push(("stream", stream.to_string())),
+                Destination::Streams(routes) => {
+                    let shard_id = batch.shard.shard.to_string();
+                    let streams = routes.of(&shard_id, taken).into_iter().map(StreamName::as_str);
+                    let streams = streams.collect::<Vec<_>>().join(", ");
+                    let none = || "none: no rule of a target takes it".to_owned();
+                    facts.push(("stream", if streams.is_empty() { none() } else { streams }));
+                }
                 Destination::Key(before, layout) => {
                     let shard = batch.shard.shard.to_string();
                     let source = Source { stream: batch.shard.stream.as_str(), shard: &shard };

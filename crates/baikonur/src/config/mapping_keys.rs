@@ -11,7 +11,8 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct MappingKeys {
-    batch_size: usize,
+    /// None: as the module wants it.
+    batch_size: Option<usize>,
     maximum_batching_window_in_seconds: u64,
     parallelization_factor: u32,
     starting_position: StartKey,
@@ -27,7 +28,7 @@ impl Default for MappingKeys {
     fn default() -> Self {
         let settings = Settings::default();
         Self {
-            batch_size: settings.batch_size,
+            batch_size: None,
             maximum_batching_window_in_seconds: settings.batching_window.as_secs(),
             parallelization_factor: settings.parallelization_factor,
             starting_position: StartKey::TrimHorizon,
@@ -67,21 +68,26 @@ pub(super) const IN_FLIGHT_BYTES_MIN: u64 = 1024 * 1024;
 /// The longest tumbling window (API reference, `TumblingWindowInSeconds`).
 const TUMBLING_WINDOW_MAX: u64 = 900;
 
+/// The largest batch (API reference, `BatchSize`).
+pub(super) const BATCH_SIZE_MAX: usize = 10_000;
+
 impl MappingKeys {
-    /// The settings that the keys mean.
+    /// The settings that the keys mean; `batch_size` is what they are where it is not among them.
     ///
     /// # Errors
     /// Each key that is out of its range, in a sentence.
-    pub(super) fn settings(&self) -> Result<Settings, Vec<String>> {
+    pub(super) fn settings(&self, batch_size: usize) -> Result<Settings, Vec<String>> {
         let mut wrong = Vec::new();
         let mut check = |key: &str, value: i64, legal: bool, range: &str| {
             if !legal {
                 wrong.push(format!("{key} is {value}: it can be {range}"));
             }
         };
-        let (size, window) = (self.batch_size, self.maximum_batching_window_in_seconds);
+        let size = self.batch_size.unwrap_or(batch_size);
+        let window = self.maximum_batching_window_in_seconds;
         let (attempts, age) = (self.maximum_retry_attempts, self.maximum_record_age_in_seconds);
-        check("batch_size", to_i64(size as u64), (1..=10_000).contains(&size), "1 to 10000");
+        let legal = (1..=BATCH_SIZE_MAX).contains(&size);
+        check("batch_size", to_i64(size as u64), legal, "1 to 10000");
         let legal = window <= 300;
         check("maximum_batching_window_in_seconds", to_i64(window), legal, "0 to 300");
         let factor = self.parallelization_factor;
@@ -182,12 +188,16 @@ mod tests {
     fn settings(text: &str) -> Result<Settings, Vec<String>> {
         toml::from_str::<MappingKeys>(text)
             .map_err(|error| vec![error.message().to_owned()])?
-            .settings()
+            .settings(Settings::default().batch_size)
     }
 
     #[test]
     fn the_defaults_are_those_of_the_room() {
         assert_eq!(settings(""), Ok(Settings::default()));
+        let of_the_module = MappingKeys::default().settings(BATCH_SIZE_MAX).unwrap();
+        assert_eq!(of_the_module.batch_size, BATCH_SIZE_MAX);
+        let of_the_file = toml::from_str::<MappingKeys>("batch_size = 7").unwrap();
+        assert_eq!(of_the_file.settings(BATCH_SIZE_MAX).unwrap().batch_size, 7);
     }
 
     #[test]

@@ -141,8 +141,8 @@ fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Optio
     let cleaners: Vec<_> =
         cleaners.into_iter().filter_map(|section| cleaner::read(section, mistakes)).collect();
     let names: Vec<_> = streams.iter().map(|stream| stream.name.clone()).collect();
-    let modules: Vec<_> =
-        modules.into_iter().filter_map(|section| module::read(section, &names, mistakes)).collect();
+    let read_module = |section| module::read(section, &names, on_kinesis, mistakes);
+    let modules: Vec<_> = modules.into_iter().filter_map(read_module).collect();
     let is_shared = on_kinesis && document.has("leases");
     let sharing: Vec<_> = match is_shared {
         true => modules.iter().map(|module| module.name.clone()).collect(),

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::cleaner;
 use super::document::Section;
 use super::kinesis::{Consumption, ConsumptionKeys};
-use super::mapping_keys::MappingKeys;
+use super::mapping_keys::{BATCH_SIZE_MAX, MappingKeys};
 use super::mistake::{Mistake, did_you_mean};
 
 /// What `[modules.NAME]` says.
@@ -70,7 +70,15 @@ impl Kind {
     /// Where records go, as a user would say it.
     pub(crate) fn destination(&self) -> String {
         match self {
-            Self::Forward(settings) => format!("stream {}", settings.target_stream_name),
+            Self::Forward(settings) => settings.targets().map_or_else(
+                |error| error.to_string(),
+                |targets| {
+                    let names = targets.iter().map(|target| target.target_stream_name.as_str());
+                    let names: Vec<_> = names.collect();
+                    let kind = if names.len() == 1 { "stream" } else { "streams" };
+                    format!("{kind} {}", names.join(", "))
+                },
+            ),
             Self::ToS3(settings) => settings
                 .location()
                 .map_or_else(|error| error.to_string(), |place| place.to_string()),
@@ -89,9 +97,31 @@ impl Kind {
         }
     }
 
+    /// `batch_size` where the file does not say it. Embedded targets wait for an fsync with each put and remember what
+    /// they have: large batches make good a backlog fast, and none of it is put twice. Elsewhere a batch that comes again
+    /// is there twice, so that it is no larger than it needs to be.
+    fn default_batch_size(&self, on_kinesis: bool) -> usize {
+        let is_embedded = |target: &forward::TargetSettings| target.elsewhere().is_none();
+        match self {
+            Self::Forward(settings) if !on_kinesis => match settings.targets() {
+                Ok(targets) if targets.iter().all(is_embedded) => BATCH_SIZE_MAX,
+                _ => mapping::Settings::default().batch_size,
+            },
+            _ => mapping::Settings::default().batch_size,
+        }
+    }
+
+    /// The streams that records are put into where the source is.
+    fn targets_here(&self) -> Vec<StreamName> {
+        let Self::Forward(settings) = self else { return Vec::new() };
+        let targets = settings.targets().unwrap_or_default().into_iter();
+        let here = targets.filter(|target| target.elsewhere().is_none());
+        here.map(|target| target.target_stream_name).collect()
+    }
+
     fn check(&self) -> Result<(), Problem> {
         match self {
-            Self::Forward(_) => {}
+            Self::Forward(settings) => drop(settings.targets()?),
             Self::ToS3(settings) => settings.check()?,
             Self::ToElasticsearch(settings) => settings.check()?,
             Self::ToFluent(settings) => settings.check()?,
@@ -116,6 +146,7 @@ fn enabled_by_default() -> bool {
 pub(super) fn read(
     mut section: Section<'_>,
     streams: &[StreamName],
+    on_kinesis: bool,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<ModuleConfig> {
     let name = section.name().to_owned();
@@ -136,9 +167,8 @@ pub(super) fn read(
         }
         expect_stream(&section, "source", &head.source, streams, mistakes);
     }
-    if let Some(Kind::Forward(settings)) = &kind {
-        let target = &settings.target_stream_name;
-        expect_stream(&section, "target_stream_name", target, streams, mistakes);
+    for target in kind.iter().flat_map(Kind::targets_here) {
+        expect_stream(&section, "target_stream_name", &target, streams, mistakes);
     }
     let mut note = |problem: Option<String>| {
         if let Some(problem) = problem {
@@ -147,7 +177,7 @@ pub(super) fn read(
     };
     let (head, consumption, mapping, intake) = (head?, consumption?, mapping?, intake?);
     let (failed, s3, kind) = (failed?, s3?, kind?);
-    let mapping = match mapping.settings() {
+    let mapping = match mapping.settings(kind.default_batch_size(on_kinesis)) {
         Ok(settings) => Some(settings),
         Err(wrong) => {
             wrong.into_iter().for_each(|what| note(Some(what)));
@@ -252,18 +282,17 @@ fn expect_stream(
 
 /// Refuses forwards whose records would come back to where they were: they would go round for ever.
 pub(super) fn refuse_circles(modules: &[ModuleConfig], mistakes: &mut Vec<Mistake>) {
-    let mut onward: BTreeMap<&StreamName, Vec<(&StreamName, &ConsumerName)>> = BTreeMap::new();
+    let mut onward: BTreeMap<&StreamName, Vec<(StreamName, &ConsumerName)>> = BTreeMap::new();
     for module in modules.iter().filter(|module| module.enabled) {
-        if let Kind::Forward(settings) = &module.kind {
-            let step = (&settings.target_stream_name, &module.name);
-            onward.entry(&module.source).or_default().push(step);
+        for target in module.kind.targets_here() {
+            onward.entry(&module.source).or_default().push((target, &module.name));
         }
     }
     for start in onward.keys() {
         let (mut reached, mut waiting) = (Vec::new(), vec![*start]);
         while let Some(stream) = waiting.pop() {
             for (target, module) in onward.get(stream).into_iter().flatten() {
-                if target == start {
+                if target == *start {
                     let message = format!(
                         "records of {start} would come back to it and go round for ever; break the circle"
                     );
@@ -271,7 +300,7 @@ pub(super) fn refuse_circles(modules: &[ModuleConfig], mistakes: &mut Vec<Mistak
                     mistakes.push(Mistake { span: None, section, message });
                     return;
                 }
-                if !reached.contains(target) {
+                if !reached.contains(&target) {
                     reached.push(target);
                     waiting.push(target);
                 }

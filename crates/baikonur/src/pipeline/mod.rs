@@ -13,6 +13,7 @@ mod pages;
 mod redelivery;
 mod scaling;
 mod streams;
+mod targets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::config::{Config, Consumption};
 use crate::control::{self, Listening};
 use leases::LeaseTables;
 use mappings::{Ground, Mappings};
+pub(crate) use modules::destination;
 use operator::Operator;
 pub(crate) use operator::Origin;
 use pages::OperatorPages;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use baikonur_mapping::{Board, Mapping};
 use baikonur_modules::failed_store::ObjectFailedStore;
-use baikonur_modules::forward::Forward;
+use baikonur_modules::forward::{Forward, TargetSettings};
 use baikonur_modules::intake::Intake;
 use baikonur_modules::objects::{self, Location};
 use baikonur_modules::to_es::ToElasticsearch;
@@ -14,7 +14,7 @@ use baikonur_modules::to_s3::ToS3;
 use baikonur_stream::{Clock, FailedStore, Module};
 
 use super::redelivery::{self, Resets};
-use super::{Source, StreamStore, kinesis, on_failure};
+use super::{Source, StreamStore, kinesis, on_failure, targets};
 use crate::amazon;
 use crate::config::{Kind, ModuleConfig, Problem, ServerConfig};
 use crate::host;
@@ -77,13 +77,29 @@ fn module(
     streams: &StreamStore,
     resets: &Resets,
 ) -> Result<Arc<dyn Module>, Problem> {
+    if let Kind::Forward(settings) = &config.kind {
+        let intake = Arc::new(Intake::on_host(&host::name(), &config.intake, &config.name)?);
+        let write = |target: &TargetSettings| {
+            redelivery::after_resets(resets, targets::write(target, streams))
+        };
+        return Ok(Arc::new(Forward::new(settings, &config.intake, intake, write)?));
+    }
+    let module = destination(config, &streams.clock)?;
+    Ok(module.expect("all but forwarding modules have a destination that is no stream"))
+}
+
+/// A module without its mapping; none for one that forwards into streams. Nothing is contacted yet.
+///
+/// # Errors
+/// Settings that cannot work.
+pub(crate) fn destination(
+    config: &ModuleConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<dyn Module>>, Problem> {
     let intake = Arc::new(Intake::on_host(&host::name(), &config.intake, &config.name)?);
-    let clock = Arc::clone(&streams.clock);
-    Ok(match config.kind.clone() {
-        Kind::Forward(settings) => {
-            let write = redelivery::after_resets(resets, Arc::clone(&streams.write));
-            Arc::new(Forward::new(settings, intake, write))
-        }
+    let clock = Arc::clone(clock);
+    let module: Arc<dyn Module> = match config.kind.clone() {
+        Kind::Forward(_) => return Ok(None),
         Kind::ToS3(settings) => {
             let (location, properties) = (settings.location()?, settings.properties());
             let destination = objects::open_with(&location, &config.s3, properties)?;
@@ -94,7 +110,8 @@ fn module(
             Arc::new(ToElasticsearch::new(settings, intake, clock, amazon)?)
         }
         Kind::ToFluent(settings) => Arc::new(ToFluent::new(settings, intake, clock)?),
-    })
+    };
+    Ok(Some(module))
 }
 
 fn failed_store(

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use baikonur_modules::forward::Producer;
 use baikonur_stream::{
     Placed, ProducerPosition, PutEntry, PutError, SequenceNumber, ShardAddress, StreamName, Write,
 };
@@ -38,13 +39,13 @@ struct Redelivery {
 }
 
 impl Redelivery {
-    /// A forwarding module's producer is called CONSUMER/STREAM/SHARD, with more behind it for a lane.
-    fn name(&self, producer: &str) -> String {
-        let mut parts = producer.splitn(4, '/').skip(1);
-        let (stream, shard) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-        match self.resets.0.get(&format!("{stream}/{shard}")) {
-            Some(resets) => format!("{producer}#{resets}"),
-            None => producer.to_owned(),
+    /// The name after the resets of the shard that the producer copies from.
+    fn name(&self, name: &str) -> String {
+        let resets_of =
+            |producer: &Producer| self.resets.0.get(&producer.shard().to_string()).copied();
+        match Producer::parse(name).map(|producer| (resets_of(&producer), producer)) {
+            Some((Some(resets), producer)) => producer.after_resets(resets).to_string(),
+            _ => name.to_owned(),
         }
     }
 }
@@ -66,5 +67,56 @@ impl Write for Redelivery {
 
     async fn remembered(&self, producer: &str) -> Result<Option<SequenceNumber>, PutError> {
         self.write.remembered(&self.name(producer)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baikonur_stream::{ConsumerName, Lane, ShardId};
+
+    use super::*;
+
+    struct Nowhere;
+
+    #[async_trait]
+    impl Write for Nowhere {
+        async fn put(
+            &self,
+            _: &StreamName,
+            _: Vec<PutEntry>,
+            _: Option<ProducerPosition>,
+        ) -> Result<Vec<Result<Placed, PutError>>, PutError> {
+            Ok(Vec::new())
+        }
+
+        async fn remembered(&self, _: &str) -> Result<Option<SequenceNumber>, PutError> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn a_producer_goes_on_under_another_name_in_shards_that_were_reset_and_in_no_other() {
+        let shard = |index| {
+            let stream = StreamName::new("router").unwrap();
+            ShardAddress { stream, shard: ShardId::new(index) }
+        };
+        let mut resets = Resets::default();
+        resets.count(&shard(1));
+        resets.count(&shard(1));
+        let redelivery = Redelivery { resets, write: Arc::new(Nowhere) };
+        let producer = |index| Producer::new(&ConsumerName::new("copy"), &shard(index));
+        let lane = Lane::all(3).nth(2).unwrap();
+        for (producer, expected) in [
+            (producer(0), "copy/router/shardId-000000000000"),
+            (producer(1), "copy/router/shardId-000000000001#2"),
+            (producer(1).of_lane(lane), "copy/router/shardId-000000000001/2-of-3#2"),
+            (
+                producer(1).to(StreamName::new("b").unwrap()),
+                "copy/router/shardId-000000000001/to/b#2",
+            ),
+        ] {
+            assert_eq!(redelivery.name(&producer.to_string()), expected);
+        }
+        assert_eq!(redelivery.name("another"), "another");
     }
 }

@@ -177,3 +177,79 @@ async fn keys_are_handed_on_and_nothing_is_remembered() {
     );
     assert!(records[1].get("PartitionKey").is_none_or(Value::is_null));
 }
+
+/// Keys and numbers of the records in the stream, put in random parts; all of them are put at last.
+async fn put_in_parts(seed: u64, strict_order: bool) -> Vec<(String, u64)> {
+    let taken = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let luck = std::sync::Mutex::new(seed | 1);
+    let stream = Arc::clone(&taken);
+    let (connection, _) = serve(move |_, body| {
+        let mut luck = luck.lock().unwrap();
+        let mut below = |bound| {
+            *luck ^= *luck << 13;
+            *luck ^= *luck >> 7;
+            *luck ^= *luck << 17;
+            *luck % bound
+        };
+        let harm = below(3);
+        let records = body["Records"].as_array().unwrap().iter().map(|record| {
+            if harm > 0 && below(4) == 0 {
+                return None;
+            }
+            let data = base64_simd::STANDARD.decode_to_vec(record["Data"].as_str().unwrap());
+            let number: u64 = String::from_utf8(data.unwrap()).unwrap().parse().unwrap();
+            let key = record["PartitionKey"].as_str().unwrap().to_owned();
+            stream.lock().unwrap().push((key, number));
+            Some(number)
+        });
+        answer(&records.collect::<Vec<_>>())
+    })
+    .await;
+    let producer = Producer::new(&AmazonKinesis::new(&connection)).in_strict_order(strict_order);
+    let entries = (0..40_u64).map(|number| PutEntry {
+        partition_key: PartitionKey::new(format!("key-{}", number % 7 % 4).into()).unwrap(),
+        ..entry(&number.to_string())
+    });
+    let results = producer.put(&shard().stream, entries.collect(), None).await.unwrap();
+    assert!(results.iter().all(Result::is_ok), "six calls are enough for these seeds");
+    taken.lock().unwrap().clone()
+}
+
+/// The same for many seeds at once.
+async fn put_in_many_parts(strict_order: bool) -> Vec<Vec<(String, u64)>> {
+    let mut running = tokio::task::JoinSet::new();
+    for seed in SEEDS {
+        running.spawn(put_in_parts(seed, strict_order));
+    }
+    running.join_all().await
+}
+
+/// Of which none needs more calls than a producer makes.
+const SEEDS: std::ops::Range<u64> = 1..40;
+
+#[tokio::test]
+async fn records_of_a_key_stand_in_their_order_whatever_was_refused() {
+    for taken in put_in_many_parts(false).await {
+        for key in ["key-0", "key-1", "key-2", "key-3"] {
+            let mut order: Vec<u64> = Vec::new();
+            for (_, number) in taken.iter().filter(|(of, _)| of == key) {
+                order.retain(|before| before != number);
+                order.push(*number);
+            }
+            let is_of = |number: &u64| format!("key-{}", number % 7 % 4) == key;
+            assert_eq!(order, (0..40).filter(is_of).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_strict_order_no_record_overtakes_another_and_none_is_there_twice() {
+    for taken in put_in_many_parts(true).await {
+        assert_eq!(taken.len(), 40);
+        let mut newest = std::collections::HashMap::new();
+        for (key, number) in taken {
+            let before = newest.insert(key, number);
+            assert!(before.is_none_or(|before| before < number));
+        }
+    }
+}

@@ -38,6 +38,10 @@ pub struct Found {
     pub shard: String,
     /// Its sequence number.
     pub sequence_number: String,
+    /// Its place in a KPL aggregate, else 0.
+    pub sub_sequence: u64,
+    /// Its place in a CloudWatch Logs envelope, else 0.
+    pub event_index: u32,
     /// When the stream took it.
     pub arrival: Timestamp,
     /// Its partition key.
@@ -50,7 +54,7 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A record.
-    Record(Found),
+    Record(Box<Found>),
     /// Something that cannot be read, in a sentence.
     Broken(String),
 }
@@ -108,7 +112,7 @@ struct Lines {
     line: Vec<u8>,
     place: u64,
     ended: bool,
-    first: Option<Found>,
+    first: Option<Box<Found>>,
 }
 
 impl Lines {
@@ -140,7 +144,7 @@ impl Lines {
                 Some(Ok(Entry::Broken(what)))
             }
             Ok(_) => Some(Ok(match found(place, self.line.trim_ascii_end()) {
-                Ok(found) => Entry::Record(found),
+                Ok(found) => Entry::Record(Box::new(found)),
                 Err(what) => Entry::Broken(format!("line {} {what}", place + 1)),
             })),
             Err(error) => {
@@ -186,6 +190,10 @@ struct Line {
     stream: String,
     shard: String,
     sequence_number: String,
+    #[serde(default)]
+    sub_sequence: u64,
+    #[serde(default)]
+    event_index: u32,
     arrival: String,
     partition_key: Option<String>,
     partition_key_base64: Option<String>,
@@ -208,6 +216,8 @@ fn found(place: u64, text: &[u8]) -> Result<Found, String> {
         stream: line.stream,
         shard: line.shard,
         sequence_number: line.sequence_number,
+        sub_sequence: line.sub_sequence,
+        event_index: line.event_index,
         arrival,
         partition_key: bytes("partition_key", line.partition_key, line.partition_key_base64)?,
         data: bytes("data", line.data, line.data_base64)?,
@@ -308,6 +318,8 @@ mod tests {
             assert_eq!(found.place, place as u64);
             assert_eq!((&found.data, &found.partition_key), (&record.data, &record.partition_key));
             assert_eq!(found.sequence_number, record.sequence_number.to_string());
+            let place = (record.sub_sequence, record.event_index);
+            assert_eq!((found.sub_sequence, found.event_index), place);
             assert_eq!((found.arrival, &*found.shard), (record.arrival, "shardId-000000000001"));
             assert_eq!((&*found.module, &*found.stream), ("m", "s"));
         }

@@ -86,7 +86,7 @@ fn records(document: &Document<'_>) -> Result<Vec<Entry>, String> {
         let record = record.kinesis;
         let millis = record.approximate_arrival_timestamp * 1000.0;
         match base64_simd::STANDARD.decode_to_vec(record.data) {
-            Ok(data) => Entry::Record(Found {
+            Ok(data) => Entry::Record(Box::new(Found {
                 place,
                 module: name_in(&document.request_context.function_arn, "function:"),
                 reason: snake_case(&document.request_context.condition),
@@ -94,11 +94,13 @@ fn records(document: &Document<'_>) -> Result<Vec<Entry>, String> {
                 stream: name_in(&document.batch.stream_arn, "stream/"),
                 shard: document.batch.shard_id.clone(),
                 sequence_number: record.sequence_number,
+                sub_sequence: 0,
+                event_index: 0,
                 // A number that is none, or before the epoch, becomes 0.
                 arrival: Timestamp::from_millis(millis.round() as u64),
                 partition_key: record.partition_key.into(),
                 data: data.into(),
-            }),
+            })),
             Err(_) => Entry::Broken(format!("record {} has data that is no base64", place + 1)),
         }
     });
@@ -177,11 +179,13 @@ pub(super) mod tests {
                 stream: "lambda-stream".to_owned(),
                 shard: "shardId-000000000006".to_owned(),
                 sequence_number: "4959".to_owned(),
+                sub_sequence: 0,
+                event_index: 0,
                 arrival: Timestamp::from_millis(1_545_084_650_987),
                 partition_key: Bytes::from_static(b"k"),
                 data: Bytes::from_static(b"{}"),
             };
-            assert_eq!(found, &expected);
+            assert_eq!(**found, expected);
             assert_eq!(broken, "record 2 has data that is no base64");
         }
     }

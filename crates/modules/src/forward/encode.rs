@@ -1,117 +1,155 @@
 //! From payloads to puts: a payload's bytes become a record as they are, under the key that they
-//! came with.
+//! came with or one made of their fields, alone or together with others of the same key.
 
-use baikonur_stream::{HashKey, PartitionKey, PutEntry, RejectedRecord, SequenceNumber};
+use std::collections::HashSet;
 
+use baikonur_stream::{HashKey, PartitionKey, PutEntry, SequenceNumber};
+
+use super::aggregate;
+use super::key_template::KeyTemplate;
 use super::put_before::PutBefore;
 use crate::intake::TakenPayload;
 
-/// Records of a put (API reference, `PutRecords`).
-const PUT_RECORDS_MAX: usize = 500;
-/// Bytes of a put, payloads and keys; the service takes twice as much since 2025.
-const PUT_BYTES_MAX: usize = 5 << 20;
-/// Bytes of a record (`MaxRecordSizeInKiB`, its default).
-const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Records of a put at most: those of the largest batch that is not compressed, so that it is one put and waits for one
+/// fsync. What a call of Amazon's may have is the matter of whoever makes it.
+const PUT_RECORDS_MAX: usize = 10_000;
+/// Bytes of a put, payloads and keys.
+const PUT_BYTES_MAX: usize = 8 << 20;
 
-/// The reason of events that no stream takes: decompression can make them larger than a record.
-pub const TOO_LARGE_FOR_STREAM: &str = "too_large_for_stream";
-/// The reason of events that the target stream refused for what they are.
-pub const REFUSED_BY_STREAM: &str = "refused_by_stream";
+/// An event by its source record and its place there: in an aggregate, and in an envelope.
+pub(super) type Origin = (SequenceNumber, u64, u32);
+
+/// How events become records of one target.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Encoding {
+    pub(super) partition_key: Option<KeyTemplate>,
+    /// Bytes of an aggregate; none where there are to be none.
+    pub(super) aggregation: Option<usize>,
+}
+
+/// What of a target's records is in it already.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Before this delivery began.
+    pub(super) before: PutBefore,
+    /// Everything up to here, since then.
+    pub(super) up_to: Option<SequenceNumber>,
+    /// Some of what comes behind.
+    pub(super) ahead: HashSet<Origin>,
+}
 
 /// All that consecutive source records become, put at once.
 #[derive(Debug, Default)]
 pub(super) struct Put {
     pub(super) entries: Vec<PutEntry>,
-    /// For each entry the source record.
-    pub(super) sources: Vec<SequenceNumber>,
-    /// For each entry its place in the source record: in an aggregate, and in an envelope.
-    pub(super) places: Vec<(u64, u32)>,
+    /// Where each event is from.
+    pub(super) origins: Vec<Origin>,
+    /// For each entry the places of its events; none where each event is an entry.
+    pub(super) packed: Option<Vec<Vec<usize>>>,
     bytes: usize,
 }
 
-/// Cuts `payloads`, which are in the order of their source records, into puts of the sizes that
-/// Kinesis takes. A source record is never divided, so that "everything up to this one is put" can
-/// be remembered with each put; one that became more than a put may be goes as one all the same.
-///
-/// Source records that were put before are left out; only what no stream takes is looked for in them.
-pub(super) fn puts(
-    payloads: Vec<TakenPayload>,
-    put_before: &PutBefore,
-    rejected: &mut Vec<RejectedRecord>,
-) -> Vec<Put> {
-    let mut puts = Vec::new();
-    let mut put = Put::default();
-    // Where the entries of the last source record begin, and their bytes.
-    let (mut start, mut bytes) = (0, 0);
-    for payload in payloads {
-        if payload.payload.bytes.len() > RECORD_BYTES_MAX {
-            rejected.push(too_large(payload));
-            continue;
+/// Cuts events, which come in the order of their source records, into puts. A source record is never
+/// divided, so that "everything up to this one is put" can be remembered with each put; one that
+/// became more than a put may be goes as one all the same.
+#[derive(Debug, Default)]
+pub(super) struct Cutter {
+    put: Put,
+    /// Where the entries of the last source record begin, and their bytes.
+    start: usize,
+    bytes: usize,
+}
+
+impl Done {
+    /// Whether the target has it.
+    fn includes(&self, taken: &TakenPayload) -> bool {
+        let source = taken.sequence_number;
+        self.up_to.is_some_and(|up_to| source <= up_to)
+            || self.before.includes(&taken.record_key, source)
+            || !self.ahead.is_empty() && self.ahead.contains(&origin(taken))
+    }
+}
+
+impl Cutter {
+    /// Takes an event, unless the target has it; gives what is full now.
+    pub(super) fn push(
+        &mut self,
+        taken: &TakenPayload,
+        encoding: &Encoding,
+        done: &Done,
+    ) -> Option<Put> {
+        if done.includes(taken) {
+            return None;
         }
-        if put_before.includes(&payload.record_key, payload.sequence_number) {
-            continue;
+        let source = taken.sequence_number;
+        if self.put.origins.last().is_none_or(|(last, ..)| *last != source) {
+            (self.start, self.bytes) = (self.put.entries.len(), 0);
         }
-        if put.sources.last() != Some(&payload.sequence_number) {
-            (start, bytes) = (put.entries.len(), 0);
-        }
-        let source = payload.sequence_number;
-        put.places.push((payload.payload.sub_sequence, payload.payload.event_index));
-        let entry = entry(payload);
+        let entry = entry(taken, encoding.partition_key.as_ref());
         let size = entry.data.len() + entry.partition_key.bytes().len();
-        put.entries.push(entry);
-        put.sources.push(source);
-        put.bytes += size;
-        bytes += size;
-        let full = put.entries.len() > PUT_RECORDS_MAX || put.bytes > PUT_BYTES_MAX;
-        if full && start > 0 {
-            let next = put.split_off(start, bytes);
-            puts.push(std::mem::replace(&mut put, next));
-            start = 0;
+        self.put.origins.push(origin(taken));
+        self.put.entries.push(entry);
+        self.put.bytes += size;
+        self.bytes += size;
+        let full = self.put.entries.len() > PUT_RECORDS_MAX || self.put.bytes > PUT_BYTES_MAX;
+        if !full || self.start == 0 {
+            return None;
         }
+        let next = self.put.split_off(self.start, self.bytes);
+        self.start = 0;
+        Some(std::mem::replace(&mut self.put, next).encoded(encoding))
     }
-    if !put.entries.is_empty() {
-        puts.push(put);
+
+    /// What is not full.
+    pub(super) fn rest(&mut self, encoding: &Encoding) -> Option<Put> {
+        let put = std::mem::take(self).put;
+        (!put.entries.is_empty()).then(|| put.encoded(encoding))
     }
-    puts
 }
 
 impl Put {
     /// Takes the entries from `at` on, which have `bytes`, into a put of their own.
     fn split_off(&mut self, at: usize, bytes: usize) -> Self {
         self.bytes -= bytes;
-        let (entries, sources) = (self.entries.split_off(at), self.sources.split_off(at));
-        Self { entries, sources, places: self.places.split_off(at), bytes }
+        let (entries, origins) = (self.entries.split_off(at), self.origins.split_off(at));
+        Self { entries, origins, packed: None, bytes }
+    }
+
+    fn encoded(self, encoding: &Encoding) -> Self {
+        let Some(bytes_max) = encoding.aggregation else { return self };
+        let (entries, packed) = aggregate::pack(self.entries, bytes_max).into_iter().unzip();
+        Self { entries, packed: Some(packed), ..self }
     }
 
     /// The first source record.
     pub(super) fn first(&self) -> SequenceNumber {
-        self.sources[0]
+        self.origins[0].0
     }
 
     /// The last source record.
     pub(super) fn last(&self) -> SequenceNumber {
-        self.sources[self.sources.len() - 1]
+        self.origins[self.origins.len() - 1].0
     }
 }
 
-fn entry(taken: TakenPayload) -> PutEntry {
+fn origin(taken: &TakenPayload) -> Origin {
+    (taken.sequence_number, taken.payload.sub_sequence, taken.payload.event_index)
+}
+
+fn entry(taken: &TakenPayload, template: Option<&KeyTemplate>) -> PutEntry {
     let TakenPayload { record_key, payload, .. } = taken;
-    PutEntry {
-        // Nobody before us checked a key inside an aggregate.
-        partition_key: payload
-            .partition_key
-            .and_then(|key| PartitionKey::new(key).ok())
-            .unwrap_or(record_key),
-        explicit_hash_key: payload.explicit_hash_key.map(HashKey::new),
-        data: payload.bytes,
+    let data = payload.bytes.clone();
+    if let Some(partition_key) = template.and_then(|template| template.key(&data)) {
+        // The new key decides where the record goes.
+        return PutEntry { partition_key, explicit_hash_key: None, data };
     }
-}
-
-fn too_large(taken: TakenPayload) -> RejectedRecord {
-    let bytes = taken.payload.bytes.len();
-    let detail =
-        format!("the event has {bytes} bytes, a stream's record at most {RECORD_BYTES_MAX}");
-    taken.rejected(TOO_LARGE_FOR_STREAM, detail)
+    // Nobody before us checked a key inside an aggregate.
+    let own_key = payload.partition_key.clone().and_then(|key| PartitionKey::new(key).ok());
+    PutEntry {
+        partition_key: own_key.unwrap_or_else(|| record_key.clone()),
+        explicit_hash_key: payload.explicit_hash_key.map(HashKey::new),
+        data,
+    }
 }
 
 #[cfg(test)]
@@ -142,15 +180,24 @@ mod tests {
         SequenceNumber::new(1_700_000_000, 0, counter, 1_700_000_000)
     }
 
+    fn puts(payloads: impl IntoIterator<Item = TakenPayload>, done: &Done) -> Vec<Put> {
+        let (mut cutter, encoding) = (Cutter::default(), Encoding::default());
+        let mut puts = Vec::new();
+        puts.extend(payloads.into_iter().filter_map(|one| cutter.push(&one, &encoding, done)));
+        puts.extend(cutter.rest(&encoding));
+        assert!(cutter.rest(&encoding).is_none());
+        puts
+    }
+
     /// `(source, payloads)` in, `(first, last, entries)` of each put out.
     fn cut(sources: &[(u64, usize)], bytes: usize) -> Vec<(u64, u64, usize)> {
         let payloads = sources.iter().flat_map(|&(source, payloads)| {
             std::iter::repeat_with(move || taken(source, bytes)).take(payloads)
         });
-        let puts = puts(payloads.collect(), &PutBefore::default(), &mut Vec::new());
-        puts.iter()
+        puts(payloads, &Done::default())
+            .iter()
             .map(|put| {
-                assert_eq!(put.entries.len(), put.sources.len());
+                assert_eq!(put.entries.len(), put.origins.len());
                 assert_eq!(put.bytes, put.entries.len() * (bytes + "outer".len()));
                 (put.first().counter(), put.last().counter(), put.entries.len())
             })
@@ -159,34 +206,33 @@ mod tests {
 
     #[test]
     fn puts_end_between_source_records() {
-        let plain: Vec<_> = (1..=1001).map(|source| (source, 1)).collect();
-        assert_eq!(cut(&plain, 1), [(1, 500, 500), (501, 1000, 500), (1001, 1001, 1)]);
-        assert_eq!(cut(&[(1, 300), (2, 300), (3, 200)], 1), [(1, 1, 300), (2, 3, 500)]);
-        assert_eq!(cut(&[(1, 499), (2, 700), (3, 1)], 1), [(1, 1, 499), (2, 2, 700), (3, 3, 1)]);
+        let plain: Vec<_> = (1..=20_001).map(|source| (source, 1)).collect();
+        let expected = [(1, 10_000, 10_000), (10_001, 20_000, 10_000), (20_001, 20_001, 1)];
+        assert_eq!(cut(&plain, 1), expected);
+        let expected = [(1, 1, 6000), (2, 3, 10_000)];
+        assert_eq!(cut(&[(1, 6000), (2, 6000), (3, 4000)], 1), expected);
+        let expected = [(1, 1, 9999), (2, 2, 12_000), (3, 3, 1)];
+        assert_eq!(cut(&[(1, 9999), (2, 12_000), (3, 1)], 1), expected);
         assert_eq!(cut(&[], 1), []);
     }
 
     #[test]
     fn puts_are_bounded_in_bytes() {
         let megabytes: Vec<_> = (1..=9).map(|source| (source, 1)).collect();
-        assert_eq!(cut(&megabytes, 1 << 20), [(1, 4, 4), (5, 8, 4), (9, 9, 1)]);
+        assert_eq!(cut(&megabytes, 1 << 20), [(1, 7, 7), (8, 9, 2)]);
         assert_eq!(cut(&[(1, 9), (2, 1)], 1 << 20), [(1, 1, 9), (2, 2, 1)]);
     }
 
     #[test]
-    fn what_no_stream_takes_is_rejected() {
-        let mut rejected = Vec::new();
-        let payloads =
-            vec![taken(1, 1), taken(2, RECORD_BYTES_MAX + 1), taken(3, RECORD_BYTES_MAX)];
-        let put_before = PutBefore::from_positions(vec![(Lane::WHOLE, number(2))]);
-        let puts = puts(payloads, &put_before, &mut rejected);
-        assert_eq!(puts.len(), 1);
-        assert_eq!(puts[0].sources, [number(3)]);
-        assert_eq!(rejected.len(), 1, "also when it was seen before");
-        assert_eq!(
-            (rejected[0].sequence_number, &*rejected[0].reason),
-            (number(2), TOO_LARGE_FOR_STREAM)
-        );
+    fn what_the_target_has_is_left_out() {
+        let done = Done {
+            before: PutBefore::from_positions(vec![(Lane::WHOLE, number(2))]),
+            up_to: Some(number(4)),
+            ahead: HashSet::from([(number(6), 0, 0), (number(7), 1, 0)]),
+        };
+        let left = puts((1..=7).map(|counter| taken(counter, 1)), &done);
+        let sources: Vec<_> = left[0].origins.iter().map(|(source, ..)| source.counter()).collect();
+        assert_eq!(sources, [5, 7]);
     }
 
     #[test]
@@ -195,9 +241,23 @@ mod tests {
             let mut taken = taken(1, 1);
             taken.payload.partition_key = Some(Bytes::copy_from_slice(inner.as_bytes()));
             taken.payload.explicit_hash_key = Some(7);
-            let entry = entry(taken);
+            let entry = entry(&taken, None);
             assert_eq!(entry.partition_key.as_str(), kept);
             assert_eq!(entry.explicit_hash_key, Some(HashKey::new(7)));
         }
+    }
+
+    #[test]
+    fn a_key_made_of_fields_decides_alone_and_what_has_none_keeps_its_own() {
+        let template = KeyTemplate::parse("{host}").unwrap();
+        let mut taken = taken(1, 1);
+        taken.payload.explicit_hash_key = Some(7);
+        taken.payload.bytes = Bytes::from_static(br#"{"host":"web-1"}"#);
+        let made = entry(&taken, Some(&template));
+        assert_eq!((made.partition_key.as_str(), made.explicit_hash_key), ("web-1", None));
+        taken.payload.bytes = Bytes::from_static(br#"{"host":null}"#);
+        let kept = entry(&taken, Some(&template));
+        assert_eq!(kept.partition_key.as_str(), "outer");
+        assert_eq!(kept.explicit_hash_key, Some(HashKey::new(7)));
     }
 }

@@ -1,19 +1,25 @@
-//! Records into another stream: chosen by log type, bytes, partition key and order kept.
+//! Records into other streams: chosen by log type and filters, bytes, partition key and order kept.
 //!
 //! Each log event becomes a record: an aggregate or a CloudWatch Logs envelope is opened, gzip is
-//! undone, since what is decoded once need not be decoded again behind the router. What cannot be
-//! put now is never dropped: the mapping hands it over again, from the first record that is not in
-//! the target.
+//! undone, since what is decoded once need not be decoded again behind the router. On request a
+//! record gets a key made of its fields, or goes together with others of its key. What cannot be put
+//! now is never dropped: the mapping hands it over again, from the first record that is not in every
+//! target that it is for; a target that has it already does not get it again.
 //!
 //! With each put the target remembers, atomically, how far this module has come in the source shard,
 //! or in a lane of it. After a crash between a put and the checkpoint the records come again and are
 //! left out, also when the number of lanes was changed in between; what among them was rejected is
 //! reported again. Targets that cannot remember get them twice.
 
+mod aggregate;
 mod encode;
+mod key_template;
+mod producer;
 mod put_before;
+mod routes;
 mod send;
 mod settings;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -23,15 +29,27 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baikonur_stream::{
     Batch, Cause, Deliver, Delivery, Lane, Module, OpenError, Outcome, RejectedRecord,
-    SequenceNumber, ShardAddress, StreamName, Write,
+    SequenceNumber, ShardAddress, Write,
 };
+use futures_util::future::join_all;
 
-pub use encode::{REFUSED_BY_STREAM, TOO_LARGE_FOR_STREAM};
-pub use settings::Settings;
+pub use key_template::{KeyTemplate, KeyTemplateError};
+pub use producer::Producer;
+pub use routes::Routes;
+pub use settings::{Elsewhere, Settings, SettingsError, TargetSettings};
 
-use crate::intake::{Intake, Taken, TakenPayload};
-use put_before::PutBefore;
-use send::{NotPut, Refused};
+use crate::intake::{Intake, IntakeSettings, IntakeSettingsError, Rules, TakenPayload};
+use encode::Encoding;
+use send::Refused;
+use target::{Course, Target};
+
+/// The reason of events that no stream takes: decompression can make them larger than a record.
+pub const TOO_LARGE_FOR_STREAM: &str = "too_large_for_stream";
+/// The reason of events that a target stream refused for what they are.
+pub const REFUSED_BY_STREAM: &str = "refused_by_stream";
+
+/// Bytes of a record (`MaxRecordSizeInKiB`, its default).
+const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// The `kinesis-forward` module.
 pub struct Forward {
@@ -40,16 +58,51 @@ pub struct Forward {
 
 /// What the deliveries of all shards have in common.
 struct Shared {
-    target: StreamName,
+    targets: Vec<Arc<Target>>,
+    rules: Rules,
     intake: Arc<Intake>,
-    write: Arc<dyn Write>,
+}
+
+/// Settings that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardError {
+    /// Those of the module.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Those of decoding, which rules need as well.
+    #[error(transparent)]
+    Intake(#[from] IntakeSettingsError),
 }
 
 impl Forward {
-    /// A module that puts what `intake` takes into the stream that `settings` name.
-    pub fn new(settings: Settings, intake: Arc<Intake>, write: Arc<dyn Write>) -> Self {
-        let shared = Shared { target: settings.target_stream_name, intake, write };
-        Self { shared: Arc::new(shared) }
+    /// A module that puts what `intake`, which is set up by `decoding`, takes into the streams that `settings` name;
+    /// `write` opens each of them.
+    ///
+    /// # Errors
+    /// The first setting that cannot work.
+    pub fn new(
+        settings: &Settings,
+        decoding: &IntakeSettings,
+        intake: Arc<Intake>,
+        write: impl Fn(&TargetSettings) -> Arc<dyn Write>,
+    ) -> Result<Self, ForwardError> {
+        let targets = settings.targets()?;
+        let rules = targets.iter().map(TargetSettings::rule).collect();
+        let rules = Rules::new(decoding, rules, settings.first_target_only)?;
+        let targets = targets.iter().map(|target| {
+            Arc::new(Target {
+                stream: target.target_stream_name.clone(),
+                encoding: Encoding {
+                    partition_key: target.partition_key.clone(),
+                    aggregation: target.aggregation(),
+                },
+                write: write(target),
+                is_here: target.elsewhere().is_none(),
+                is_one_of_several: settings.has_list(),
+            })
+        });
+        let targets = targets.collect();
+        Ok(Self { shared: Arc::new(Shared { targets, rules, intake }) })
     }
 }
 
@@ -64,18 +117,13 @@ impl Module for Forward {
         shard: &ShardAddress,
         lane: Lane,
     ) -> Result<Box<dyn Deliver>, OpenError> {
-        let Shared { target, intake, write } = &*self.shared;
-        if shard.stream == *target {
-            return Err(OpenError(format!(
-                "{target} would be forwarded to itself: target_stream_name must be another stream"
-            )));
+        let shared = Arc::clone(&self.shared);
+        let mut courses = Vec::new();
+        for target in &shared.targets {
+            let whole = Producer::new(shared.intake.consumer(), shard);
+            courses.push(target.open(shard, whole, lane).await?);
         }
-        let whole = format!("{}/{shard}", intake.consumer());
-        let put_before = PutBefore::load(&**write, &whole).await.map_err(|error| {
-            OpenError(format!("how far {whole} has put into {target} is not known: {error}"))
-        })?;
-        let producer = put_before::producer(&whole, lane);
-        Ok(Box::new(Forwarding { shared: self.shared.clone(), producer, put_before }))
+        Ok(Box::new(Forwarding { shared, courses, shard_id: shard.shard.to_string() }))
     }
 
     fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
@@ -86,72 +134,98 @@ impl Module for Forward {
 /// The delivery of one shard, or of one lane of it.
 struct Forwarding {
     shared: Arc<Shared>,
-    producer: String,
-    /// What earlier deliveries of this shard have put.
-    put_before: PutBefore,
+    /// One for each target, in their order.
+    courses: Vec<Course>,
+    shard_id: String,
 }
 
 #[async_trait]
 impl Deliver for Forwarding {
     async fn deliver(&mut self, batch: &Batch) -> Delivery {
-        let (mut rejected, mut refused) = (Vec::new(), Vec::new());
-        let mut failed = None;
-        for part in self.shared.intake.payload_parts(batch) {
-            failed = self.put(batch, part, &mut rejected, &mut refused).await;
-            if failed.is_some() {
+        let shared = Arc::clone(&self.shared);
+        let mut rejected = Vec::new();
+        self.courses.iter_mut().for_each(Course::begin);
+        for part in shared.intake.payload_parts(batch) {
+            rejected.extend(part.rejected);
+            let mut too_large = Vec::new();
+            for taken in part.events {
+                self.route(taken, &mut too_large);
+            }
+            rejected.extend(shared.intake.in_proportion(batch, too_large));
+            // All at once: targets of one store share an fsync, and others are waited for once.
+            join_all(self.courses.iter_mut().map(Course::put_full)).await;
+            if self.courses.iter().any(|course| course.failed().is_some()) {
                 break;
             }
         }
-        rejected.extend(self.rejections(batch, refused));
-        let outcome = match failed {
-            None => Outcome::Delivered,
-            Some(NotPut { from, reason }) => {
-                Outcome::Failed { from, cause: Cause::Destination, reason }
-            }
+        join_all(self.courses.iter_mut().map(Course::put_rest)).await;
+        let outcome = self.outcome();
+        let behind = match &outcome {
+            Outcome::Failed { from, .. } => *from,
+            Outcome::Delivered | Outcome::Held(_) => batch.last().successor(),
         };
+        let refused = self.courses.iter_mut().flat_map(|course| {
+            let target = course.target().to_string();
+            course.take_refused(behind).into_iter().map(move |refused| (target.clone(), refused))
+        });
+        let refused = refused.collect();
+        rejected.extend(self.rejections(batch, refused));
         Delivery { outcome, rejected }
     }
 }
 
 impl Forwarding {
-    async fn put(
-        &self,
-        batch: &Batch,
-        part: Taken<TakenPayload>,
-        rejected: &mut Vec<RejectedRecord>,
-        refused: &mut Vec<Refused>,
-    ) -> Option<NotPut> {
-        let Shared { target, write, intake } = &*self.shared;
-        rejected.extend(part.rejected);
-        let mut too_large = Vec::new();
-        let puts = encode::puts(part.events, &self.put_before, &mut too_large);
-        rejected.extend(intake.in_proportion(batch, too_large));
-        for put in puts {
-            let sent = send::send(&**write, target, &self.producer, put).await;
-            refused.extend(sent.refused);
-            if sent.failed.is_some() {
-                return sent.failed;
-            }
+    fn route(&mut self, taken: TakenPayload, too_large: &mut Vec<RejectedRecord>) {
+        let is_too_large = taken.payload.bytes.len() > RECORD_BYTES_MAX;
+        let rules = &self.shared.rules;
+        if rules.is_one_for_all() && !is_too_large {
+            return self.courses[0].push(&taken);
         }
-        None
+        let takers = rules.takers(&self.shard_id, &taken);
+        if is_too_large && !takers.is_empty() {
+            return too_large.push(rejected_for_size(taken));
+        }
+        takers.into_iter().for_each(|place| self.courses[place].push(&taken));
     }
 
-    /// What the target refused, as it was: taken out of the batch once more, since it is rare.
-    fn rejections(&self, batch: &Batch, refused: Vec<Refused>) -> Vec<RejectedRecord> {
+    /// Where some target has not got everything, the batch failed from the first record that it lacks.
+    fn outcome(&self) -> Outcome {
+        let failed = self.courses.iter().filter_map(Course::failed);
+        match failed.min_by_key(|failed| failed.from) {
+            None => Outcome::Delivered,
+            Some(first) => Outcome::Failed {
+                from: first.from,
+                cause: Cause::Destination,
+                reason: first.reason.clone(),
+            },
+        }
+    }
+
+    /// What targets refused, as it was: taken out of the batch once more, since it is rare.
+    fn rejections(&self, batch: &Batch, refused: Vec<(String, Refused)>) -> Vec<RejectedRecord> {
         if refused.is_empty() {
             return Vec::new();
         }
+        let mut told: HashMap<_, Vec<String>> = HashMap::new();
+        for (target, Refused { origin, told: why }) in refused {
+            told.entry(origin).or_default().push(format!("{target} refused it: {why}"));
+        }
         let intake = &self.shared.intake;
-        let mut told: HashMap<_, _> =
-            refused.into_iter().map(|one| ((one.source, one.place), one.told)).collect();
         let mut rejected = Vec::new();
         for taken in intake.payload_parts(batch).flat_map(|part| part.events) {
-            let place = (taken.payload.sub_sequence, taken.payload.event_index);
-            if let Some(told) = told.remove(&(taken.sequence_number, place)) {
-                let detail = format!("{} refused it: {told}", self.shared.target);
-                rejected.push(taken.rejected(REFUSED_BY_STREAM, detail));
+            let payload = &taken.payload;
+            let origin = (taken.sequence_number, payload.sub_sequence, payload.event_index);
+            if let Some(told) = told.remove(&origin) {
+                rejected.push(taken.rejected(REFUSED_BY_STREAM, told.join("; ")));
             }
         }
         intake.in_proportion(batch, rejected)
     }
+}
+
+fn rejected_for_size(taken: TakenPayload) -> RejectedRecord {
+    let bytes = taken.payload.bytes.len();
+    let detail =
+        format!("the event has {bytes} bytes, a stream's record at most {RECORD_BYTES_MAX}");
+    taken.rejected(TOO_LARGE_FOR_STREAM, detail)
 }

@@ -7,10 +7,7 @@
 
 use baikonur_stream::{Lane, PartitionKey, PutError, SequenceNumber, Write};
 
-/// The name under which the target remembers a lane of `whole`.
-pub(super) fn producer(whole: &str, lane: Lane) -> String {
-    if lane == Lane::WHOLE { whole.to_owned() } else { format!("{whole}/{lane}") }
-}
+use super::producer::Producer;
 
 /// The positions that were remembered when the delivery began.
 #[derive(Debug, Default)]
@@ -21,11 +18,11 @@ pub(super) struct PutBefore {
 }
 
 impl PutBefore {
-    /// Asks the target.
-    pub(super) async fn load(write: &dyn Write, whole: &str) -> Result<Self, PutError> {
+    /// Asks the target for what it remembers of the shard that is `whole`.
+    pub(super) async fn load(write: &dyn Write, whole: &Producer) -> Result<Self, PutError> {
         let mut positions = Vec::new();
         for lane in (1..=Lane::MAX).flat_map(Lane::all) {
-            if let Some(up_to) = write.remembered(&producer(whole, lane)).await? {
+            if let Some(up_to) = write.remembered(&whole.of_lane(lane).to_string()).await? {
                 positions.push((lane, up_to));
             }
         }

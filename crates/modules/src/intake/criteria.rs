@@ -17,7 +17,7 @@ const TOML_DATE: &str = "$__toml_private_datetime";
 ///
 /// # Errors
 /// The first pattern that is none. Its place in the file is known to whoever reads the file.
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<FilterCriteria, D::Error> {
     let texts = match deserializer.deserialize_any(CriteriaVisitor)? {

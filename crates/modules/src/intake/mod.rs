@@ -11,6 +11,7 @@ mod choice;
 mod criteria;
 mod rejections;
 mod resumed;
+mod rule;
 mod settings;
 mod take;
 #[cfg(test)]
@@ -23,7 +24,9 @@ use baikonur_stream::{PartitionKey, RejectedRecord, SequenceNumber, Timestamp};
 use bytes::Bytes;
 
 pub use change::Original;
+pub(crate) use criteria::deserialize as filter_criteria;
 pub use rejections::UNDECODABLE;
+pub(crate) use rule::{Rule, Rules};
 pub use settings::{IntakeSettings, IntakeSettingsError};
 pub use take::{Intake, Parts};
 

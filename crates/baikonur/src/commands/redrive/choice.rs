@@ -72,9 +72,11 @@ pub(super) enum State {
 const TYPES_MAX: usize = 16;
 
 impl Choice {
-    /// Whether the user said which modules are meant.
-    pub(super) fn names_modules(&self) -> bool {
-        !self.module.is_empty()
+    /// Where the user named no modules, this one is meant.
+    pub(super) fn prefer_module(&mut self, module: Option<&str>) {
+        if self.module.is_empty() {
+            self.module.extend(module.map(str::to_owned));
+        }
     }
 
     /// Checks what needs to be checked.
@@ -124,6 +126,11 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// Whether it was said which modules are meant.
+    pub(super) fn names_modules(&self) -> bool {
+        !self.choice.module.is_empty()
+    }
+
     /// Whether an object may have records that are meant, as far as its key tells.
     pub(super) fn may_hold(&self, key: &str) -> bool {
         let Some((reason, module)) = key_folders(key) else { return true };
@@ -234,6 +241,8 @@ mod tests {
             stream: "router".to_owned(),
             shard: "shardId-000000000003".to_owned(),
             sequence_number: "1".to_owned(),
+            sub_sequence: 0,
+            event_index: 0,
             arrival: NOW.minus(Duration::from_secs(3600)),
             partition_key: Bytes::from_static(b"k"),
             data: Bytes::from_static(data.as_bytes()),

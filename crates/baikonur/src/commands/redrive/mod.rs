@@ -1,9 +1,10 @@
-//! `baikonur redrive`: what failed, by reason, and again into a stream.
+//! `baikonur redrive`: what failed, by reason, and again into a stream or a module.
 //!
 //! The store is gone through twice: once to say what there is ([`tally`]), once to send it ([`send`]). Both ways look at
 //! the same objects ([`walk`]) with the same eyes ([`choice`]). Neither holds more than a few objects and one call.
 
 mod choice;
+mod into_module;
 mod replay;
 mod send;
 mod tally;
@@ -13,6 +14,7 @@ mod walk;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -27,19 +29,22 @@ use tokio::sync::watch;
 use super::summary::{count, rate, table};
 use crate::client::Endpoint;
 use choice::{Choice, Prepared};
+use into_module::IntoModule;
 use replay::{CallLimits, Replay};
-use send::Sent;
+use send::{Sent, Target};
 use tally::Tally;
 
-/// Replay what failed: from a failed store, or from an on-failure destination of AWS Lambda on S3, into a stream.
+/// Replay what failed: from a failed store, or from an on-failure destination of AWS Lambda on S3, into a stream or a
+/// module.
 ///
 /// Says what failed, by module, reason and log type, then puts the records that are chosen into the stream that they
-/// were in, or into another one, with their partition keys and bytes. What was replayed is marked in the store and not
-/// replayed again. Objects that are none of a failed store are told and passed over.
+/// were in, or into another one, with their partition keys and bytes; or hands them to a module of a configuration, past
+/// all streams. What was replayed is marked in the store and not replayed again. Objects that are none of a failed store
+/// are told and passed over.
 ///
 /// Records that were rejected for what they are will be rejected again: look with --dry-run first, and choose. All
-/// modules that read the stream get what is put into it; --into a stream that only the right one reads keeps the others
-/// from getting records twice. The exit status is 1 when a record that was chosen could not be replayed or an object of
+/// modules that read the stream get what is put into it; --into a stream that only the right one reads, or
+/// --into-module, keeps the others from getting records twice. The exit status is 1 when a record that was chosen could not be replayed or an object of
 /// the store could not be read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -50,6 +55,12 @@ pub(super) struct Redrive {
     /// Replay into this stream instead of the one that each record was in.
     #[arg(long, value_name = "STREAM")]
     into: Option<StreamName>,
+    /// Replay into this module of --config instead of a stream: what it gave up, unless --module says otherwise.
+    #[arg(long, value_name = "MODULE", conflicts_with = "into", requires = "config")]
+    into_module: Option<String>,
+    /// The configuration that --into-module is in.
+    #[arg(long, value_name = "CONFIG", requires = "into_module")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     choice: Choice,
     /// Say what would be replayed, and send nothing.
@@ -69,6 +80,7 @@ Examples:
   baikonur redrive file://./baikonur-data/failed --dry-run
   baikonur redrive file://./baikonur-data/failed --module to-es --reason refused_by_elasticsearch
   baikonur redrive s3://logs/failed --module archive --since 2h --into repair
+  baikonur redrive file://./baikonur-data/failed --into-module to-es --config baikonur.toml
   baikonur redrive s3://lambda-failures --into router";
 
 /// How the server of an `s3://` URL is reached.
@@ -91,7 +103,9 @@ const TROUBLES_TOLD_MAX: u64 = 20;
 impl Redrive {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let choice = Arc::new(self.choice.clone().prepare(clock.now())?);
+        let mut choice = self.choice.clone();
+        choice.prefer_module(self.into_module.as_deref());
+        let choice = Arc::new(choice.prepare(clock.now())?);
         let location = Location::parse("URL", &self.store)?;
         let s3 = S3Settings {
             endpoint: self.s3.s3_endpoint.clone(),
@@ -107,7 +121,7 @@ impl Redrive {
         let mut sent = Sent::default();
         let started = clock.monotonic();
         if !self.dry_run && tally.waiting() > 0 {
-            if tally.modules() > 1 && !self.choice.names_modules() {
+            if tally.modules() > 1 && !choice.names_modules() {
                 // A record that cannot be decoded is kept by every module that reads its stream: all of these copies
                 // would be replayed.
                 bail!(
@@ -116,18 +130,18 @@ impl Redrive {
                     tally.modules()
                 );
             }
-            let client = self.server.client()?;
+            let (target, limits) = self.target(&clock)?;
             let claim = claim(&source, &clock).await?;
             let replay = Replay {
                 source,
                 choice,
                 into: self.into.clone(),
                 clock: Arc::clone(&clock),
-                limits: CallLimits::default(),
+                limits,
                 progress: bar(tally.waiting()),
                 stop: stop_on_interrupt(),
             };
-            let (done, failure) = replay.run(&client, claim).await;
+            let (done, failure) = replay.run(&*target, claim).await;
             if let Some(failure) = failure {
                 let records = count(done.records);
                 return Err(failure.context(format!(
@@ -165,6 +179,17 @@ impl Redrive {
             eprint!("{}", table(&rows));
         }
         Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// What is replayed into, and what a call to it may have.
+    fn target(&self, clock: &Arc<dyn Clock>) -> anyhow::Result<(Box<dyn Target>, CallLimits)> {
+        Ok(match (&self.into_module, &self.config) {
+            (Some(module), Some(config)) => {
+                let module = IntoModule::open(config, module, clock)?;
+                (Box::new(module), IntoModule::limits())
+            }
+            _ => (Box::new(self.server.client()?), CallLimits::default()),
+        })
     }
 
     /// Goes through the store and counts.

@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use tokio::sync::watch;
 
 use super::choice::{Prepared, State};
-use super::send::{Pending, Sender, Sent, Target};
+use super::send::{Origin, Pending, Sender, Sent, Target};
 use super::walk::{self, Visit};
 use crate::put_records::{CALL_BYTES_MAX, CALL_RECORDS_MAX, Entry};
 
@@ -69,6 +69,7 @@ impl Replay {
             let Visit::Object(opened) = visit else { continue };
             let Ok(lines) = entries(&opened.object) else { continue };
             sender.open(&opened.key, opened.mark.clone());
+            let object: Arc<str> = opened.key.as_str().into();
             for line in lines {
                 tokio::task::consume_budget().await;
                 let Line::Record(found) = line else { continue };
@@ -83,8 +84,16 @@ impl Replay {
                     sender.flush().await?;
                     bail!("interrupted");
                 }
+                let origin = Origin {
+                    object: Arc::clone(&object),
+                    shard: found.shard,
+                    sequence_number: found.sequence_number,
+                    is_first: (found.sub_sequence, found.event_index) == (0, 0),
+                    arrival: found.arrival,
+                };
                 let is_doubtful = state == State::Doubtful;
-                sender.push(Pending { place: found.place, stream, entry, is_doubtful }).await?;
+                let place = found.place;
+                sender.push(Pending { place, stream, entry, origin, is_doubtful }).await?;
             }
         }
         sender.flush().await

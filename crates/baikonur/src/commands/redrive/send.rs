@@ -1,9 +1,9 @@
-//! Calls of PutRecords, each announced before it is made and marked after it is acknowledged.
+//! Calls, of PutRecords or of a module, each announced before it is made and marked after it is acknowledged.
 //!
 //! The order is what makes a kill harmless: (1) the claim says which records are in flight, (2) they are put, (3) the
 //! marks of their objects say that they were replayed. Who comes after a kill between (1) and the end of (3) finds at
 //! most one call in the claim, and notes its records as in doubt; everything else is known. The API of Kinesis has
-//! nothing by which a service could tell a repeated call from a new one.
+//! nothing by which a service could tell a repeated call from a new one, and neither has the protocol of Fluentd.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use baikonur_modules::failed_store::{Claim, InFlight, Mark};
 use baikonur_modules::objects::{ObjectError, ObjectSource};
-use baikonur_stream::{Clock, StreamName};
+use baikonur_stream::{Clock, StreamName, Timestamp};
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
@@ -31,15 +31,30 @@ const MARK_ATTEMPTS: u32 = 4;
 /// Records that are told one by one when the stream refuses them.
 const REFUSED_TOLD_MAX: u64 = 20;
 
-/// Streams that records are put into.
+/// What became of a record of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    Taken,
+    /// It was taken but for some of what is in it, which is refused for what it is.
+    Partly(String),
+    /// It may be taken if it is tried again; whether it was taken is not known if `may_be_done`.
+    NotNow {
+        why: String,
+        may_be_done: bool,
+    },
+    /// It is refused for what it is.
+    Never(String),
+}
+
+/// What records are replayed into.
 #[async_trait]
 pub(super) trait Target: Send + Sync {
-    /// One call, not repeated: for each entry why it was not put, or none when it was.
+    /// One call, not repeated, with records of one stream: for each what became of it.
     async fn put(
         &self,
         stream: &StreamName,
-        entries: &[&Entry],
-    ) -> Result<Vec<Option<String>>, CallError>;
+        records: &[&Pending],
+    ) -> Result<Vec<Answer>, CallError>;
 }
 
 #[async_trait]
@@ -47,23 +62,28 @@ impl Target for Client {
     async fn put(
         &self,
         stream: &StreamName,
-        entries: &[&Entry],
-    ) -> Result<Vec<Option<String>>, CallError> {
-        self.put_records(stream, entries.iter().copied()).await
+        records: &[&Pending],
+    ) -> Result<Vec<Answer>, CallError> {
+        let answers = self.put_records(stream, records.iter().map(|record| &record.entry)).await?;
+        let answer = |why: Option<String>| match why {
+            None => Answer::Taken,
+            Some(why) => Answer::NotNow { why, may_be_done: false },
+        };
+        Ok(answers.into_iter().map(answer).collect())
     }
 }
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Sent {
-    /// Records that a stream acknowledged.
+    /// Records that were acknowledged.
     pub(super) records: u64,
     pub(super) bytes: u64,
     /// Records that were sent more than once.
     pub(super) repeated: u64,
     /// Acknowledged records that an earlier call, whose answer was lost, may have put as well.
     pub(super) may_be_twice: u64,
-    /// Records that the stream does not take.
+    /// Records that are not taken for what they, or some events in them, are.
     pub(super) refused: u64,
 }
 
@@ -72,8 +92,28 @@ pub(super) struct Pending {
     pub(super) place: u64,
     pub(super) stream: StreamName,
     pub(super) entry: Entry,
+    pub(super) origin: Origin,
     /// It may be in the stream.
     pub(super) is_doubtful: bool,
+}
+
+/// Where a record was when it failed; only modules ask.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    /// Its object in the failed store.
+    pub(super) object: Arc<str>,
+    pub(super) shard: String,
+    pub(super) sequence_number: String,
+    /// Whether it is a whole record, or the first event in one.
+    pub(super) is_first: bool,
+    pub(super) arrival: Timestamp,
+}
+
+/// Records of a call, by their places in it, that are put together.
+struct Part {
+    places: Vec<usize>,
+    /// An earlier attempt may have been carried out.
+    lost: bool,
 }
 
 /// Puts records, and keeps claim and marks.
@@ -109,6 +149,40 @@ struct Outcome {
     unknown: Vec<usize>,
     repeated: u64,
     failure: Option<anyhow::Error>,
+}
+
+impl Outcome {
+    /// Takes the answers to the records in `left`, and leaves those there that are to be tried again; gives the first
+    /// reason to do so.
+    fn note(
+        &mut self,
+        left: &mut Vec<usize>,
+        answers: Vec<Answer>,
+        lost: &mut bool,
+    ) -> Option<String> {
+        let (mut failure, mut again, was_lost) = (None, Vec::new(), *lost);
+        for (place, answer) in std::mem::take(left).into_iter().zip(answers) {
+            match answer {
+                Answer::Taken | Answer::Partly(_) => {
+                    self.acknowledged.push(place);
+                    if was_lost {
+                        self.twice.insert(place);
+                    }
+                    if let Answer::Partly(why) = answer {
+                        self.refused.push((place, why));
+                    }
+                }
+                Answer::Never(why) => self.refused.push((place, why)),
+                Answer::NotNow { why, may_be_done } => {
+                    *lost |= may_be_done;
+                    failure.get_or_insert(why);
+                    again.push(place);
+                }
+            }
+        }
+        *left = again;
+        failure
+    }
 }
 
 impl<'t> Sender<'t> {
@@ -211,55 +285,43 @@ impl<'t> Sender<'t> {
             self.sent.refused += 1;
             if self.sent.refused <= REFUSED_TOLD_MAX {
                 let line = pending.place + 1;
-                self.progress.suspend(|| eprintln!("not replayed: {key}: record {line}: {why}"));
+                let what = if outcome.acknowledged.contains(place) { "in part" } else { "not" };
+                self.progress.suspend(|| eprintln!("{what} replayed: {key}: record {line}: {why}"));
             }
         }
     }
 
     async fn put(&mut self, stream: &StreamName, call: &[(Arc<str>, Pending)]) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut parts = vec![(0..call.len()).collect::<Vec<_>>()];
-        while let Some(part) = parts.pop()
-            && outcome.failure.is_none()
-        {
-            self.put_part(stream, call, part, &mut parts, &mut outcome).await;
+        let mut parts = vec![Part { places: (0..call.len()).collect(), lost: false }];
+        while let Some(part) = parts.pop() {
+            if outcome.failure.is_none() {
+                self.put_part(stream, call, part, &mut parts, &mut outcome).await;
+            } else if part.lost {
+                outcome.unknown.extend(part.places);
+            }
         }
         outcome
     }
 
-    /// Puts `left` of `call`; what is wrong with one of the records divides them into `parts`.
+    /// Puts `part` of `call`; what is wrong with one of the records divides it into `parts`.
     async fn put_part(
         &mut self,
         stream: &StreamName,
         call: &[(Arc<str>, Pending)],
-        mut left: Vec<usize>,
-        parts: &mut Vec<Vec<usize>>,
+        part: Part,
+        parts: &mut Vec<Part>,
         outcome: &mut Outcome,
     ) {
-        let (mut lost, mut pause) = (false, self.limits.pause);
+        let Part { places: mut left, mut lost } = part;
+        let mut pause = self.limits.pause;
         let deadline = self.clock.monotonic() + PATIENCE;
         let failure = loop {
-            let entries: Vec<_> = left.iter().map(|place| &call[*place].1.entry).collect();
-            let failure = match self.target.put(stream, &entries).await {
+            let records: Vec<_> = left.iter().map(|place| &call[*place].1).collect();
+            let failure = match self.target.put(stream, &records).await {
                 Ok(answers) => {
                     self.answered = true;
-                    let (mut failure, mut again) = (None, Vec::new());
-                    for (place, answer) in left.into_iter().zip(answers) {
-                        match answer {
-                            Some(why) => {
-                                failure.get_or_insert(why);
-                                again.push(place);
-                            }
-                            None => {
-                                outcome.acknowledged.push(place);
-                                if lost {
-                                    outcome.twice.insert(place);
-                                }
-                            }
-                        }
-                    }
-                    left = again;
-                    let Some(failure) = failure else { return };
+                    let Some(failure) = outcome.note(&mut left, answers, &mut lost) else { return };
                     anyhow::anyhow!(failure)
                 }
                 Err(error) if error.is_about_the_records() => {
@@ -267,7 +329,7 @@ impl<'t> Sender<'t> {
                         [place] => outcome.refused.push((*place, error.to_string())),
                         _ => {
                             let half = left.split_off(left.len() / 2);
-                            parts.extend([half, left]);
+                            parts.extend([half, left].map(|places| Part { places, lost }));
                         }
                     }
                     return;

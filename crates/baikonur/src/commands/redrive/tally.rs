@@ -92,7 +92,7 @@ impl Tally {
                             "cannot be replayed: {key}: record {line}: {why}"
                         )));
                     }
-                    self.count(found, log_type, state, unfit.is_some());
+                    self.count(*found, log_type, state, unfit.is_some());
                 }
             }
         }
@@ -252,6 +252,8 @@ mod tests {
             stream: "s".to_owned(),
             shard: "shardId-000000000000".to_owned(),
             sequence_number: "1".to_owned(),
+            sub_sequence: 0,
+            event_index: 0,
             arrival: Timestamp::from_seconds(seconds),
             partition_key: Bytes::from_static(b"k"),
             data: Bytes::from_static(b"12345"),

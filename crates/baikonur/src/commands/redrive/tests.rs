@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::choice::{Choice, Prepared};
 use super::replay::{CallLimits, Replay};
-use super::send::{Sent, Target};
+use super::send::{Answer as Became, Pending, Sent, Target};
 use super::{claim, walk};
 use crate::client::CallError;
 use crate::put_records::Entry;
@@ -132,8 +132,12 @@ impl ObjectSource for MortalStore {
 enum Answer {
     /// Takes every record but each second one.
     Half,
+    /// Takes all.
+    All,
     /// Takes all, and the answer is lost.
     Lost,
+    /// Takes nothing, and nobody knows.
+    Unheard,
     /// Is not there, and never was.
     NotThere,
 }
@@ -162,32 +166,37 @@ impl Target for MortalTarget<'_> {
     async fn put(
         &self,
         stream: &StreamName,
-        entries: &[&Entry],
-    ) -> Result<Vec<Option<String>>, CallError> {
+        records: &[&Pending],
+    ) -> Result<Vec<Became>, CallError> {
         let fate = self.death.step();
         if matches!(fate, Fate::Dead) {
             let endpoint = Url::parse("http://127.0.0.1:1").unwrap();
             return Err(CallError::Untrusted { endpoint, what: "the process is dead".to_owned() });
         }
-        self.streams.calls.lock().unwrap().push(entries.len());
+        self.streams.calls.lock().unwrap().push(records.len());
         let answer = self.streams.answers.lock().unwrap().pop();
+        if answer == Some(Answer::Unheard) {
+            return Err(unreachable());
+        }
         if answer == Some(Answer::NotThere) {
             let endpoint = Url::parse("http://127.0.0.1:1").unwrap();
             return Err(CallError::NotThere { endpoint, what: "refused".to_owned() });
         }
-        if entries.iter().any(|entry| entry.data.starts_with(b"poison")) {
+        if records.iter().any(|record| record.entry.data.starts_with(b"poison")) {
             let (operation, code) = ("PutRecords", "ValidationException".to_owned());
             return Err(CallError::Refused { operation, code, message: "too large".to_owned() });
         }
         let mut answers = Vec::new();
-        for (place, Entry { key, data }) in entries.iter().enumerate() {
+        for (place, record) in records.iter().enumerate() {
+            let Entry { key, data } = &record.entry;
             if answer == Some(Answer::Half) && place % 2 == 1 {
-                answers.push(Some("ProvisionedThroughputExceededException: slow down".to_owned()));
+                let why = "ProvisionedThroughputExceededException: slow down".to_owned();
+                answers.push(Became::NotNow { why, may_be_done: false });
                 continue;
             }
             let data = String::from_utf8(data.to_vec()).unwrap();
             self.streams.taken.lock().unwrap().push((stream.to_string(), key.clone(), data));
-            answers.push(None);
+            answers.push(Became::Taken);
         }
         if answer == Some(Answer::Lost) || matches!(fate, Fate::DieAfter) {
             return Err(unreachable());
@@ -396,6 +405,17 @@ async fn a_record_that_the_stream_refuses_does_not_keep_the_others() {
         assert_eq!(world.copies().len(), 9);
         assert!(world.copies().values().all(|copies| *copies == 1));
     }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_told_also_of_records_that_were_divided_after_it() {
+    let world = World::new();
+    write(world.folder.path(), "unknown/not_json/m/2020-09/13/b.gz", &["poison", "5"]);
+    *world.streams.answers.lock().unwrap() = vec![Answer::Unheard, Answer::All];
+    // 4, poison and 5: the answer is lost, then the poison is found by halves.
+    let sent = world.run_to_the_end(&[]).await;
+    assert_eq!((sent.records, sent.refused, sent.may_be_twice), (9, 1, 2));
+    assert!(world.copies().values().all(|copies| *copies == 1));
 }
 
 #[tokio::test]

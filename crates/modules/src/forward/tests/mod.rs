@@ -1,11 +1,14 @@
 //! Forwarding, against a stream that lives in memory and fails when told to.
 
+mod failures;
+mod several;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use baikonur_stream::{
-    ConsumerName, PartitionKey, Placed, ProducerPosition, PutEntry, PutError, Record,
-    SequenceNumber, ShardId, Timestamp,
+    ConsumerName, PartitionKey, Placed, ProducerPosition, PutEntry, PutError, Record, ShardId,
+    StreamName, Timestamp,
 };
 use bytes::Bytes;
 
@@ -106,9 +109,9 @@ fn module(target: &Arc<Target>, whitelist: &str) -> Forward {
         ..IntakeSettings::default()
     };
     let intake = Intake::new(&settings, &ConsumerName::new("to-b")).unwrap();
-    let settings =
-        Settings { target_stream_name: StreamName::new("b").unwrap(), kinesis_max_retries: None };
-    Forward::new(settings, Arc::new(intake), target.clone())
+    let to_b = Settings::to_stream(StreamName::new("b").unwrap());
+    let write = |_: &TargetSettings| Arc::<Target>::clone(target) as Arc<dyn Write>;
+    Forward::new(&to_b, &settings, Arc::new(intake), write).unwrap()
 }
 
 fn batch(first: u64, payloads: &[&str]) -> Batch {
