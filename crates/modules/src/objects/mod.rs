@@ -7,6 +7,7 @@
 mod folder;
 pub mod gzip;
 mod name;
+mod reading;
 mod settings;
 mod source;
 mod store;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 
 pub(crate) use name::hash;
 pub use name::name;
+pub use reading::{ReadOnly, open_for_reading};
 pub use settings::{InvalidDestination, Location, S3Settings};
 pub use source::{HeldLock, Listed, ObjectSource, PlaceLock, Version, Whole};
 pub use store::{open, open_source};
