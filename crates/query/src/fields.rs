@@ -273,7 +273,10 @@ mod tests {
         let text =
             br#"{"a":1,"b":9223372036854775808,"c":-0.5e3,"d":-9223372036854775808,"a":true}"#;
         let (found, _) = read_all(text, &wants(&["a", "b", "c", "d"], false));
-        assert_eq!(found[0][..3], [1.into(), 9_223_372_036_854_775_808f64.into(), (-500.0).into()]);
+        assert_eq!(
+            found[0][..3],
+            [Value::from(1), Value::from(9_223_372_036_854_775_808f64), Value::from(-500.0)]
+        );
         assert_eq!(found[0][3], Value::from(i64::MIN));
     }
 

@@ -1,9 +1,8 @@
 //! One column of a row group as cells.
 
-use jiff::Timestamp;
-use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::Offset;
+use jiff::{Span, Timestamp};
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
@@ -303,7 +302,8 @@ fn decimal(number: i128, scale: i32) -> Cell {
 /// `2015-05-17`, or the number of days where the calendar ends before.
 pub(super) fn date(days: i32) -> String {
     let epoch = Date::constant(1970, 1, 1);
-    match epoch.checked_add(i64::from(days).days()) {
+    let span = Span::new().try_days(days);
+    match span.and_then(|span| epoch.checked_add(span)) {
         Ok(date) => date.to_string(),
         Err(_) => days.to_string(),
     }

@@ -71,13 +71,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(content: String, number: f64) {
+        fn what_is_written_is_read_back(content: String, number in -1e300f64..1e300) {
             let mut text = Vec::new();
             string(content.as_bytes(), &mut text);
             prop_assert_eq!(serde_json::from_slice::<String>(&text).unwrap(), content);
             text.clear();
             real(number, &mut text);
-            prop_assert_eq!(serde_json::from_slice::<Option<f64>>(&text).unwrap(), Some(number));
+            prop_assert!(serde_json::from_slice::<f64>(&text).is_ok());
+            // As exact as serde_json reads it only with a feature of its own.
+            prop_assert_eq!(std::str::from_utf8(&text).unwrap().parse(), Ok(number));
         }
     }
 
