@@ -95,11 +95,13 @@ impl Condition {
         };
         let (before, after) = (before.to_string(), after.to_string());
         let length = text.len().min(before.len());
-        let (text, before, after) =
-            (&text.as_bytes()[..length], &before.as_bytes()[..length], &after.as_bytes()[..length]);
+        let (whole, text) = (text.len() == length, &text.as_bytes()[..length]);
+        let (before, after) = (&before.as_bytes()[..length], &after.as_bytes()[..length]);
         match self.comparison {
             Comparison::Equal | Comparison::In => before <= text && text <= after,
-            Comparison::Less | Comparison::LessOrEqual => before <= text,
+            // Nothing that begins with all of the text is less than it.
+            Comparison::Less => before < text || (before == text && !whole),
+            Comparison::LessOrEqual => before <= text,
             Comparison::Greater | Comparison::GreaterOrEqual => text <= after,
         }
     }
@@ -280,7 +282,9 @@ mod tests {
         for (comparison, bound, may) in [
             (Comparison::GreaterOrEqual, "2015-05-18T23:00", true),
             (Comparison::GreaterOrEqual, "2015-05-19", false),
-            (Comparison::Less, "2015-05-16", true),
+            (Comparison::Less, "2015-05-16", false),
+            (Comparison::Less, "2015-05-16T01", true),
+            (Comparison::LessOrEqual, "2015-05-16", true),
             (Comparison::Less, "2015-05-15T23:59", false),
             (Comparison::Equal, "2015-05-17T10:00:00Z", true),
             (Comparison::Equal, "2015-05-19T10:00:00Z", false),

@@ -165,10 +165,9 @@ impl Engine {
     pub fn run(&self, statement: &str, sink: &mut dyn Sink) -> Result<(), QueryError> {
         let mut prepared =
             self.connection.prepare(statement).map_err(|error| self.explained(error))?;
-        if prepared.column_count() == 0 {
-            return Err(QueryError::Sql(
-                "there is no statement that asks for something".to_owned(),
-            ));
+        // What gives no columns is no question, and is not begun.
+        if prepared.column_count() == 0 || !prepared.readonly() {
+            return Err(QueryError::Sql("the statement asks for nothing".to_owned()));
         }
         let names: Vec<String> = prepared.column_names().into_iter().map(str::to_owned).collect();
         sink.columns(&names)?;

@@ -82,10 +82,10 @@ fn a_value_keeps_its_type_from_row_to_row() {
     let (folder, _) = four_days();
     let rows =
         folder.rows("select typeof(status), count(*) from \"apache access\" group by 1 order by 1");
-    assert_eq!(rows, [[json!("integer"), json!(32)], [json!("text"), json!(48)]]);
+    assert_eq!(rows, [[json!("integer"), json!(28)], [json!("text"), json!(52)]]);
     let rows =
         folder.rows("select count(*) from \"apache access\" where cast(status as integer) = 404");
-    assert_eq!(rows, [[json!(48)]]);
+    assert_eq!(rows, [[json!(52)]]);
 }
 
 #[test]
