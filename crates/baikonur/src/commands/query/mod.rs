@@ -217,10 +217,8 @@ fn explained(error: QueryError, archive: &Archive, found: &Found) -> anyhow::Res
             let hint = hint.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             let more = if names.len() > TABLES_NAMED_MAX { ", …" } else { "" };
             let shown = names[..names.len().min(TABLES_NAMED_MAX)].join(", ");
-            bail!(
-                "there is no log type {name} in {}{hint} There are: {shown}{more}",
-                found.store.shown()
-            )
+            let place = found.store.shown();
+            bail!("there is no log type {name} in {place}, there are {shown}{more}{hint}")
         }
         error => Err(error.into()),
     }
