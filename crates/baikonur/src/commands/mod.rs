@@ -7,7 +7,9 @@ mod lines;
 mod mappings;
 mod moment;
 mod put;
+mod query;
 mod redrive;
+mod s3;
 mod streams;
 mod summary;
 mod tail;
@@ -51,6 +53,7 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Redrive(redrive::Redrive),
+    Query(query::Query),
     Streams(streams::Streams),
     Mappings(mappings::Mappings),
     Es(es::Es),
@@ -66,6 +69,7 @@ impl CommandLine {
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
             Command::Redrive(redrive) => runtime()?.block_on(redrive.run()),
+            Command::Query(query) => query.run(),
             Command::Streams(streams) => streams.run(),
             Command::Mappings(mappings) => runtime()?.block_on(mappings.run()),
             Command::Es(es) => runtime()?.block_on(es.run()),

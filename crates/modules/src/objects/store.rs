@@ -98,7 +98,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    fn open(location: &Location, s3: &S3Settings) -> Result<Self, InvalidDestination> {
+    pub(super) fn open(location: &Location, s3: &S3Settings) -> Result<Self, InvalidDestination> {
         let client_error = |error: &dyn std::fmt::Display| InvalidDestination::Client {
             shown: location.to_string(),
             why: error.to_string(),

@@ -20,12 +20,13 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use baikonur_modules::failed_store::Claim;
-use baikonur_modules::objects::{Location, ObjectSource, S3Settings, open_source};
+use baikonur_modules::objects::{Location, ObjectSource, open_source};
 use baikonur_stream::{Clock, StreamName, SystemClock};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::s3::S3;
 use super::summary::{count, rate, table};
 use crate::client::Endpoint;
 use choice::{Choice, Prepared};
@@ -83,20 +84,6 @@ Examples:
   baikonur redrive file://./baikonur-data/failed --into-module to-es --config baikonur.toml
   baikonur redrive s3://lambda-failures --into router";
 
-/// How the server of an `s3://` URL is reached.
-#[derive(Debug, clap::Args)]
-struct S3 {
-    /// The URL of an S3-compatible server [default: Amazon S3, or AWS_ENDPOINT_URL_S3].
-    #[arg(long, value_name = "URL")]
-    s3_endpoint: Option<String>,
-    /// The bucket's region [default: AWS_REGION, or us-east-1].
-    #[arg(long, value_name = "REGION")]
-    s3_region: Option<String>,
-    /// Speak http:// also to a host that is not this machine.
-    #[arg(long)]
-    s3_allow_http: bool,
-}
-
 /// Places that cannot be read, told one by one.
 const TROUBLES_TOLD_MAX: u64 = 20;
 
@@ -107,13 +94,7 @@ impl Redrive {
         choice.prefer_module(self.into_module.as_deref());
         let choice = Arc::new(choice.prepare(clock.now())?);
         let location = Location::parse("URL", &self.store)?;
-        let s3 = S3Settings {
-            endpoint: self.s3.s3_endpoint.clone(),
-            region: self.s3.s3_region.clone(),
-            allow_http: self.s3.s3_allow_http,
-            ..S3Settings::default()
-        };
-        let source = open_source(&location, &s3)?;
+        let source = open_source(&location, &self.s3.settings())?;
         let tally = self.scan(&source, &choice).await?;
         if !self.json {
             show(&tally)?;
