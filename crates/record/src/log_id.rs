@@ -15,12 +15,13 @@ const DOMAIN: &[u8] = b"baikonur log_id 1";
 pub struct LogId {
     /// UTF-8.
     text: Bytes,
+    derived: bool,
 }
 
 impl LogId {
     /// An id that the record carries; `text` is UTF-8.
     pub(crate) fn own(text: Bytes) -> Self {
-        Self { text }
+        Self { text, derived: false }
     }
 
     /// An id for a record that carries none: a UUID of version 8 (RFC 9562) over the place of the payload, and nothing
@@ -38,12 +39,17 @@ impl LogId {
         let text =
             uuid(u128::from_be_bytes(*hash.first_chunk().expect("32 bytes have a first 16")))
                 .into();
-        Self { text }
+        Self { text, derived: true }
     }
 
     /// The id's text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.text).expect("made from UTF-8 only")
+    }
+
+    /// True when the record had no id of its own.
+    pub fn is_derived(&self) -> bool {
+        self.derived
     }
 }
 
@@ -75,6 +81,7 @@ mod tests {
     fn a_derived_id_is_a_stored_format_and_never_changes() {
         let id = LogId::derive(&ORIGIN, 3, 7);
         assert_eq!(id.as_str(), "cf1b9bf8-791f-874c-bed8-bb1e66e189fb");
+        assert!(id.is_derived());
     }
 
     #[test]

@@ -28,11 +28,12 @@ impl Routes {
 
     /// The streams that an event of the shard `shard_id` goes into.
     pub fn of(&self, shard_id: &str, taken: &TakenEvent) -> Vec<&StreamName> {
-        let TakenEvent { sequence_number, arrival, partition_key, event } = taken;
+        let TakenEvent { sequence_number, arrival, partition_key, event, original } = taken;
         let payload = TakenPayload {
             sequence_number: *sequence_number,
             arrival: *arrival,
             record_key: PartitionKey::ABSENT,
+            original: original.clone(),
             payload: Payload {
                 bytes: event.json.clone(),
                 partition_key: Some(partition_key.clone()),
