@@ -18,6 +18,11 @@ impl Bounded {
         Self { bytes: Vec::with_capacity(expected.min(max)), max, overflown: false }
     }
 
+    /// Makes room for `expected` bytes more.
+    pub(super) fn reserve(&mut self, expected: usize) {
+        self.bytes.reserve(expected.min(self.left()));
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if bytes.len() > self.left() {
             return self.overflow();

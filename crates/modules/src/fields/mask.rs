@@ -197,14 +197,14 @@ impl Search {
     }
 
     /// As [`hide_in_content`](Self::hide_in_content), of a text that is no JSON.
-    fn hide_in_plain(&self, text: &mut String) {
-        let replaced =
-            self.pattern.replace_all(text.as_bytes(), |found: &regex::bytes::Captures<'_>| {
-                let found = found.get(0).map_or(&b""[..], |whole| whole.as_bytes());
-                if found.is_empty() { Vec::new() } else { self.mask.of(found).into_owned() }
-            });
-        if let Cow::Owned(replaced) = replaced {
-            *text = String::from_utf8_lossy(&replaced).into_owned();
+    fn hide_in_plain(&self, text: &str) -> Option<String> {
+        let hide = |found: &regex::bytes::Captures<'_>| {
+            let found = found.get(0).map_or(&b""[..], |whole| whole.as_bytes());
+            if found.is_empty() { Vec::new() } else { self.mask.of(found).into_owned() }
+        };
+        match self.pattern.replace_all(text.as_bytes(), hide) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(hidden) => Some(String::from_utf8_lossy(&hidden).into_owned()),
         }
     }
 }
@@ -232,9 +232,13 @@ pub(super) fn hide_in_plain<'s>(
     searches: impl Iterator<Item = &'s Search>,
     text: &str,
 ) -> Option<String> {
-    let mut hidden = text.to_owned();
-    searches.for_each(|search| search.hide_in_plain(&mut hidden));
-    (hidden != text).then_some(hidden)
+    let mut hidden: Option<String> = None;
+    for search in searches {
+        if let Some(more) = search.hide_in_plain(hidden.as_deref().unwrap_or(text)) {
+            hidden = Some(more);
+        }
+    }
+    hidden.filter(|hidden| hidden != text)
 }
 
 /// Where in the content of a string a place of what it stands for is; asked in ascending order.

@@ -49,9 +49,14 @@ struct Added {
     value: Prepared,
 }
 
-/// Which added fields an event has already, one bit each.
+/// What the keys of an event's root have shown.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Seen(u64);
+pub(crate) struct Seen {
+    /// The added fields that are there already, one bit each.
+    added: u64,
+    /// Whether a path begins with one of the keys.
+    on_a_path: bool,
+}
 
 impl Fields {
     /// None when events stay as they came. `host` is what `{host}` stands for.
@@ -97,10 +102,11 @@ impl Fields {
     /// Notes a key of the event's root.
     #[inline]
     pub(crate) fn see(&self, key: Key<'_>, seen: &mut Seen) {
-        if self.tree.is_none() {
-            for (place, added) in self.added.iter().enumerate() {
-                seen.0 |= u64::from(key.is(added.name.as_bytes())) << place;
-            }
+        for (place, added) in self.added.iter().enumerate() {
+            seen.added |= u64::from(key.is(added.name.as_bytes())) << place;
+        }
+        if let Some(tree) = &self.tree {
+            seen.on_a_path |= tree.root.child(&key.text()).is_some();
         }
     }
 
@@ -118,10 +124,12 @@ impl Fields {
     ) -> Result<Option<Vec<u8>>, TooLarge> {
         let text = text.trim_ascii();
         let adding = Adding { fields: self, place };
-        if self.tree.is_none() && (seen.0 == 0 || !self.overwrite) {
+        // Where no path leads anywhere, the event need not be looked at once more.
+        let tree = self.tree.as_ref().filter(|tree| seen.on_a_path || tree.root.searches_texts());
+        if tree.is_none() && (seen.added == 0 || !self.overwrite) {
             return adding.splice(text, seen, max);
         }
-        rewrite::rewrite(text, self.tree.as_ref(), &adding, self.added_bytes, max)
+        rewrite::rewrite(text, tree, &adding, self.added_bytes, max)
     }
 
     /// A name that is made of the event, where a search for all texts finds something in it.
@@ -132,7 +140,7 @@ impl Fields {
 
     /// Whether [`hidden_in_name`](Self::hidden_in_name) looks for anything.
     pub(crate) fn hides_in_names(&self) -> bool {
-        self.tree.as_ref().is_some_and(|tree| tree.searches_everywhere().next().is_some())
+        self.tree.as_ref().is_some_and(|tree| tree.root.searches_texts())
     }
 }
 
@@ -147,7 +155,7 @@ impl Adding<'_, '_> {
     fn splice(&self, text: &[u8], seen: Seen, max: usize) -> Result<Option<Vec<u8>>, TooLarge> {
         use rewrite::Additions;
 
-        let Some((_, before)) = text.split_last().filter(|_| self.any(seen.0)) else {
+        let Some((_, before)) = text.split_last().filter(|_| self.any(seen.added)) else {
             return Ok(None);
         };
         let mut out = Bounded::new(text.len() + self.fields.added_bytes, max);
@@ -155,7 +163,7 @@ impl Adding<'_, '_> {
         if !before.trim_ascii_end().ends_with(b"{") {
             out.push(b",");
         }
-        self.write(seen.0, &mut out);
+        self.write(seen.added, &mut out);
         out.push(b"}");
         out.finish().map(|mut changed| {
             rewrite::to_one_line(&mut changed);

@@ -44,7 +44,8 @@ pub(super) fn rewrite(
         tree,
         overwrite: additions.overwrite(),
         additions,
-        out: Bounded::new(text.len() + added_bytes + SPARE_BYTES, max),
+        out: Bounded::new(0, max),
+        expected: text.len() + added_bytes + SPARE_BYTES,
         copied: 0,
         changed: false,
     };
@@ -83,6 +84,8 @@ struct Pass<'t, 'f, A> {
     additions: &'f A,
     overwrite: bool,
     out: Bounded,
+    /// The bytes that there will be, about, when something is changed.
+    expected: usize,
     /// Up to where the text is copied, or left out.
     copied: usize,
     changed: bool,
@@ -108,7 +111,9 @@ struct Members {
 impl<'t, A: Additions> Pass<'t, '_, A> {
     /// Copies what is before `span`, and leaves that out.
     fn cut(&mut self, span: Range<usize>) {
-        self.changed = true;
+        if !std::mem::replace(&mut self.changed, true) {
+            self.out.reserve(self.expected);
+        }
         self.out.push(&self.text[self.copied..span.start]);
         self.copied = span.end;
     }

@@ -169,7 +169,11 @@ fn nothing_grows_beyond_its_bound() {
 
 #[test]
 fn deep_nesting_is_passed_without_a_stack() {
-    let deep = format!(r#"{{"a":{}"x"{},"b":1}}"#, "[".repeat(500), "]".repeat(500));
+    let deep = format!(
+        r#"{{"a":{}"x"{},"b":1}}"#,
+        "[".repeat(scan::DEPTH_MAX),
+        "]".repeat(scan::DEPTH_MAX)
+    );
     assert_eq!(
         changed("drop = ['b', 'a.c']\nredact = [{ pattern = 'x', with = 'y' }]", &deep),
         deep.replace(r#","b":1"#, "").replace('x', "y")

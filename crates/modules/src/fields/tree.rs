@@ -24,6 +24,11 @@ impl Node {
         place.ok().map(|place| &self.children[place].1)
     }
 
+    /// Whether texts are looked at that no path leads to.
+    pub(super) fn searches_texts(&self) -> bool {
+        !self.searches.is_empty()
+    }
+
     pub(super) fn has_children(&self) -> bool {
         !self.children.is_empty()
     }
