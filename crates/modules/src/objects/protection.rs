@@ -136,10 +136,13 @@ impl ObjectProperties {
         for (key, value) in &self.tags {
             let long = key.chars().count() > TAG_KEY_CHARACTERS_MAX
                 || value.chars().count() > TAG_VALUE_CHARACTERS_MAX;
-            if key.is_empty() || long || key.starts_with("aws:") {
+            let legal = |symbol: char| symbol.is_alphanumeric() || " +-=._:/@".contains(symbol);
+            let is_legal = key.chars().chain(value.chars()).all(legal);
+            if key.is_empty() || long || !is_legal || key.starts_with("aws:") {
                 return choice(format!(
                     "tags: {key:?} = {value:?} is none: 1 to {TAG_KEY_CHARACTERS_MAX} characters, not beginning with \
-                     aws:, and up to {TAG_VALUE_CHARACTERS_MAX} for the value"
+                     aws:, and up to {TAG_VALUE_CHARACTERS_MAX} for the value, of letters, digits, spaces and + - = . _ \
+                     : / @"
                 ));
             }
         }
@@ -232,14 +235,15 @@ mod tests {
             storage_class: Some(class.to_owned()),
             ..ObjectProperties::default()
         };
-        assert_eq!(tags(&[("team", "logs & more")]).check(), Ok(()));
-        assert_eq!(tags(&[("team", "logs & more")]).tag_set().encoded(), "team=logs+%26+more");
+        assert_eq!(tags(&[("team", "logs / more")]).check(), Ok(()));
+        assert_eq!(tags(&[("team", "logs / more")]).tag_set().encoded(), "team=logs+%2F+more");
         assert_eq!(class("GLACIER_IR").check(), Ok(()));
         let many: Vec<_> = (0..11).map(|n| format!("k{n}")).collect();
         let many: Vec<_> = many.iter().map(|key| (key.as_str(), "")).collect();
         for (properties, word) in [
             (tags(&[("", "x")]), "tags"),
             (tags(&[("aws:x", "x")]), "tags"),
+            (tags(&[("team", "logs & more")]), "tags"),
             (tags(&[("k", &"x".repeat(257))]), "tags"),
             (tags(&many), "tags are 11"),
             (class("glacier"), "storage_class"),
