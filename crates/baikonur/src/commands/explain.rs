@@ -114,9 +114,7 @@ impl Explain {
             let destination = match module.kind {
                 Kind::Forward(settings) => Destination::Stream(settings.target_stream_name),
                 Kind::ToS3(settings) => Destination::Key(format!("{}/", settings.location()?)),
-                Kind::ToElasticsearch(settings) => {
-                    Destination::Index { settings: Box::new(settings), with_id: true }
-                }
+                Kind::ToElasticsearch(settings) => Destination::Index { settings, with_id: true },
                 Kind::ToFluent(settings) => Destination::Tag(settings.fluent_tag),
             };
             let module = Some((module.name, kind));

@@ -89,7 +89,7 @@ fn module(
         }
         Kind::ToElasticsearch(settings) => {
             let amazon = amazon::for_cluster(&settings.cluster);
-            Arc::new(ToElasticsearch::new(settings, intake, clock, amazon)?)
+            Arc::new(ToElasticsearch::new(*settings, intake, clock, amazon)?)
         }
         Kind::ToFluent(settings) => Arc::new(ToFluent::new(settings, intake, clock)?),
     })
