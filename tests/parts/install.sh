@@ -17,7 +17,7 @@ VERSITYGW_VERSION=v1.8.0
 OTEL_BUILDER_VERSION=v0.165.0
 FERROKINESIS_VERSION=0.7.0
 
-NEEDED=(python s3 opensearch opensearch2 elasticsearch7 fluent otel javascript java kcl rust kinesalite kinesis-mock)
+NEEDED=(python s3 opensearch opensearch2 elasticsearch7 elasticsearch9 fluent otel javascript java kcl rust kinesalite kinesis-mock)
 OPTIONAL=(versitygw ferrokinesis)
 
 declare -A ABOUT=(
@@ -26,6 +26,7 @@ declare -A ABOUT=(
     [opensearch]="a real OpenSearch node, started from Java"
     [opensearch2]="the same of OpenSearch 2"
     [elasticsearch7]="a real Elasticsearch 7 node, started from Java"
+    [elasticsearch9]="a real Elasticsearch 9 node, without most of its modules"
     [fluent]="the Fluent Forward server of @fluent-org/logger (Node.js)"
     [otel]="OpenTelemetry Collector with the Fluent Forward receiver (Go)"
     [javascript]="a client with the AWS SDK for JavaScript v3 (Node.js)"
@@ -75,6 +76,7 @@ recipe() {
         opensearch) java21_home || true; cat "$here/opensearch/pom.xml" "$here"/opensearch/src/main/java/*.java ;;
         opensearch2) java17_home || true; cat "$here/opensearch2/pom.xml" "$here"/opensearch/src/main/java/*.java ;;
         elasticsearch7) java17_home || true; cat "$here/elasticsearch7/pom.xml" "$here"/elasticsearch7/src/main/java/*.java ;;
+        elasticsearch9) java21_home || true; cat "$here/elasticsearch9/pom.xml" "$here"/elasticsearch9/src/main/java/*.java ;;
         fluent | kinesalite | kinesis-mock) cat "$here/$1/package.json" "$here/$1/package-lock.json" ;;
         ferrokinesis) echo "$FERROKINESIS_VERSION" ;;
         otel) echo "$OTEL_BUILDER_VERSION"; cat "$here/otel/builder.yaml" ;;
@@ -141,6 +143,21 @@ install_opensearch2() {
 install_elasticsearch7() {
     copy_sources elasticsearch7 "$here/elasticsearch7"
     build_java elasticsearch7 java17_home
+}
+
+# The jars of its module for HTTP stand beside the class path, as in the distribution: the server loads them itself.
+install_elasticsearch9() {
+    copy_sources elasticsearch9 "$here/elasticsearch9"
+    build_java elasticsearch9
+    local home="$parts/elasticsearch9" version
+    local netty="$home/modules/transport-netty4" pattern='/(transport-netty4|netty-|elasticsearch-ssl-config)[^/]*$'
+    version=$(sed -n 's:.*<version>\(9[^<]*\)</version>.*:\1:p' "$home/pom.xml" | head -n 1)
+    mkdir -p "$netty" "$home/plugins"
+    tr ':' '\n' <"$home/classpath.txt" | grep -E "$pattern" | xargs -I{} cp {} "$netty/"
+    tr ':' '\n' <"$home/classpath.txt" | grep -vE "$pattern" | paste -sd: >"$home/classpath.new"
+    mv "$home/classpath.new" "$home/classpath.txt"
+    printf '%s\n' name=transport-netty4 description=HTTP "version=$version" "elasticsearch.version=$version" \
+        java.version=21 classname=org.elasticsearch.transport.netty4.Netty4Plugin >"$netty/plugin-descriptor.properties"
 }
 
 install_java() {

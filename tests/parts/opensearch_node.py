@@ -1,4 +1,4 @@
-"""Real nodes: OpenSearch 3, OpenSearch 2 and Elasticsearch 7."""
+"""Real nodes: OpenSearch 3 and 2, Elasticsearch 7 and 9."""
 
 import json
 
@@ -10,7 +10,9 @@ from .process import Server, free_port, part
 class OpenSearchNode(Server):
     name = "opensearch"
     main = "OpenSearchNode"
+    tells_version = True
     has_data_streams = True
+    has_processors = True
     ready_seconds = 180
 
     def __init__(self, folder, write_queue_size=10_000):
@@ -86,3 +88,17 @@ class Elasticsearch7Node(OpenSearchNode):
     name = "elasticsearch7"
     main = "ElasticsearchNode"
     has_data_streams = False
+
+
+class Elasticsearch9Node(OpenSearchNode):
+    """The server alone: the registry has none of the modules beside its HTTP, not even the one that answers `GET /`."""
+
+    name = "elasticsearch9"
+    main = "Elasticsearch9Node"
+    tells_version = False
+    has_data_streams = False
+    has_processors = False
+
+    def command(self):
+        command, environment = super().command()
+        return [*command, part(self.name, "classpath.txt").parent], environment

@@ -123,7 +123,7 @@ impl Explain {
                     Destination::Key(format!("{}/", settings.location()?), settings.layout()?)
                 }
                 Kind::ToElasticsearch(settings) => {
-                    Destination::Index { settings: Box::new(settings), with_id: true }
+                    Destination::Index { settings, with_id: true }
                 }
                 Kind::ToFluent(settings) => Destination::Tag(settings.tag_template()?),
             };

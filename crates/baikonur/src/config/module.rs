@@ -42,7 +42,7 @@ pub(crate) struct ModuleConfig {
 pub(crate) enum Kind {
     Forward(forward::Settings),
     ToS3(to_s3::Settings),
-    ToElasticsearch(to_es::Settings),
+    ToElasticsearch(Box<to_es::Settings>),
     ToFluent(to_fluent::Settings),
 }
 
@@ -253,7 +253,8 @@ impl Reader<'_, '_> {
             "kinesis-to-es" => {
                 let (cluster, settings) = (self.take::<cluster::Settings>(), self.take());
                 let settings: to_es::Settings = settings?;
-                Some(Kind::ToElasticsearch(to_es::Settings { cluster: cluster?, ..settings }))
+                let settings = to_es::Settings { cluster: cluster?, ..settings };
+                Some(Kind::ToElasticsearch(Box::new(settings)))
             }
             "kinesis-to-fluent" => self.take().map(Kind::ToFluent),
             _ => {

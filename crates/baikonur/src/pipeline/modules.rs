@@ -107,7 +107,7 @@ pub(crate) fn destination(
         }
         Kind::ToElasticsearch(settings) => {
             let amazon = amazon::for_cluster(&settings.cluster);
-            Arc::new(ToElasticsearch::new(settings, intake, clock, amazon)?)
+            Arc::new(ToElasticsearch::new(*settings, intake, clock, amazon)?)
         }
         Kind::ToFluent(settings) => Arc::new(ToFluent::new(settings, intake, clock)?),
     };
