@@ -1,7 +1,8 @@
 //! How much CPU time `kinesis-to-es` and `kinesis-to-fluent` take for batches of 500 records, from
 //! the bytes of a Kinesis record to the bytes of a request: all but the network. Then `kinesis-to-es` with gzip, and whole:
 //! with HTTP over loopback and the answers read, beside a server on another core that only answers. Beside compressed
-//! messages of Fluent the codec alone, on the same bytes.
+//! messages of Fluent the codec alone, on the same bytes. Then whole deliveries of `kinesis-to-fluent`, the kernel's part
+//! included, to a receiver on another thread that only acknowledges.
 //!
 //! The records are the lines of `BAIKONUR_REAL_LOGS` (`.ndjson` or `.ndjson.gz`), by default those of
 //! the fixture in `crates/record`.
@@ -9,20 +10,26 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_modules::intake::{Intake, IntakeSettings};
-use baikonur_modules::to_fluent::{Chunker, Compression, Encoder, RecordFormat, Settings};
+use baikonur_modules::to_fluent::{
+    Chunker, Compression, Encoder, RecordFormat, Settings, ToFluent,
+};
 use baikonur_modules::{cluster, to_es};
 use baikonur_stream::{
-    Batch, Clock, ConsumerName, Deliver, Delivery, Module, PartitionKey, Record, SequenceNumber,
+    Batch, Clock, ConsumerName, Deliver, Delivery, Module, Outcome, PartitionKey, Record, SequenceNumber,
     ShardAddress, ShardId, StreamName, SystemClock, Timestamp,
 };
 use bytes::Bytes;
 use flate2::{Compress, FlushCompress, Status};
+use rmp::decode::{read_array_len, read_bin_len, read_int, read_map_len, read_str_from_slice};
+use tokio::runtime::Builder;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{self, ServerConfig};
 
 const BATCH_RECORDS: usize = 500;
 /// Each measurement runs at least this long.
@@ -99,6 +106,109 @@ fn main() {
             codec(&format!("gzip {level} alone, {format}"), level, &kept);
         }
     }
+    deliveries(&batches);
+}
+
+/// Whole deliveries, with TLS and without.
+fn deliveries(batches: &[Batch]) {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a key");
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = folder.path().join("authority.pem");
+    std::fs::write(&authority, certified.cert.pem()).expect("a file");
+    for (scheme, tls) in [("fluent", None), ("fluents", Some(acceptor(&certified)))] {
+        for (format, record_format) in
+            [("message", RecordFormat::Message), ("fields", RecordFormat::Fields)]
+        {
+            for (packing, compression) in
+                [("packed", Compression::None), ("gzip 1", Compression::Gzip)]
+            {
+                let settings = Settings {
+                    destination: format!("{scheme}://{}", receiver(tls.clone())),
+                    fluent_tag: "lambda".to_owned(),
+                    record_format,
+                    compression,
+                    tls_ca_file: tls.is_some().then(|| authority.clone()),
+                    ..Default::default()
+                };
+                let intake = Intake::new(&IntakeSettings::default(), &ConsumerName::new("bench"));
+                let intake = Arc::new(intake.expect("the default settings are good"));
+                let module = ToFluent::new(settings, intake, Arc::new(SystemClock::new()));
+                let module = module.expect("the settings are good");
+                let mut shard =
+                    runtime.block_on(module.open(&batches[0].shard)).expect("an open shard");
+                let name = format!("delivery, {format}, {packing}, {scheme}");
+                measure(&name, Some(100.0), batches, |batch| {
+                    let delivery = runtime.block_on(shard.deliver(batch));
+                    assert_eq!(delivery.outcome, Outcome::Delivered);
+                    0
+                });
+            }
+        }
+    }
+}
+
+fn acceptor(certified: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::aws_lc_rs::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .and_then(|builder| {
+        let certificates = vec![certified.cert.der().clone()];
+        builder.with_no_client_auth().with_single_cert(certificates, key)
+    });
+    Arc::new(config.expect("the certificate has this key"))
+}
+
+/// Starts a receiver that takes one connection, on a thread of its own; gives its address.
+fn receiver(tls: Option<Arc<ServerConfig>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let (socket, _) = listener.accept().expect("a connection");
+        socket.set_nodelay(true).expect("a socket");
+        match tls {
+            Some(config) => {
+                let session = rustls::ServerConnection::new(config).expect("a session");
+                acknowledge(rustls::StreamOwned::new(session, socket));
+            }
+            None => acknowledge(socket),
+        }
+    });
+    address
+}
+
+fn acknowledge(mut stream: impl Read + Write) {
+    let (mut buffer, mut part) = (Vec::new(), vec![0; 1 << 18]);
+    while let Ok(read @ 1..) = stream.read(&mut part) {
+        buffer.extend_from_slice(&part[..read]);
+        while let Some((id, length)) = chunk_of(&buffer) {
+            let ack = [&b"\x81\xa3ack\xb8"[..], &id].concat();
+            buffer.drain(..length);
+            stream.write_all(&ack).expect("somebody waits for it");
+        }
+    }
+}
+
+/// The id of the message that `buffer` begins with, and its length; none when it is not whole.
+fn chunk_of(buffer: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let mut rest = buffer;
+    read_array_len(&mut rest).ok()?;
+    let (_, after) = read_str_from_slice(rest).ok()?;
+    rest = after;
+    let entries = read_bin_len(&mut rest).ok()? as usize;
+    rest = rest.get(entries..)?;
+    let options = read_map_len(&mut rest).ok()?;
+    let (_, after) = read_str_from_slice(rest).ok()?;
+    rest = after;
+    read_int::<u64, _>(&mut rest).ok()?;
+    let (_, after) = read_str_from_slice(rest).ok()?;
+    let (id, mut rest) = read_str_from_slice(after).ok()?;
+    for _ in 0..(options - 2) * 2 {
+        (_, rest) = read_str_from_slice(rest).ok()?;
+    }
+    Some((id.as_bytes().to_vec(), buffer.len() - rest.len()))
 }
 
 /// Levels of compression: the default and zlib's own.

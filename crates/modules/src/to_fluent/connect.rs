@@ -172,8 +172,7 @@ async fn encrypt(
     let reading = Arc::clone(tls);
     let connector = spawn_blocking(move || reading.connector())
         .await
-        .map_err(|error| failed(io::Error::other(error)))?
-        .map_err(|source| SendError::Files { endpoint: endpoint.clone(), source })?;
+        .map_err(|error| failed(io::Error::other(error)))?;
     let no_name =
         || io::Error::new(io::ErrorKind::InvalidInput, "its host can have no certificate");
     let name = tls.server_name(&endpoint.host).ok_or_else(no_name).map_err(failed)?;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::answer::NotExpected;
 use super::endpoint::Endpoint;
 use super::handshake::HandshakeError;
-use super::invalid::InvalidSettings;
 use super::tls::advice;
 
 /// Messages did not arrive, or nothing shows that they did.
@@ -21,9 +20,6 @@ pub(super) enum SendError {
     /// There is a connection, but no TLS.
     #[error("{endpoint}: no TLS: {source}; {}", advice(source))]
     Tls { endpoint: Endpoint, source: io::Error },
-    /// What TLS needs cannot be read any more.
-    #[error("{endpoint}: {source}")]
-    Files { endpoint: Endpoint, source: InvalidSettings },
     /// There is a connection, but no trust.
     #[error("{endpoint} was not let in: {what}")]
     Handshake { endpoint: Endpoint, what: HandshakeError },
@@ -93,7 +89,6 @@ impl SendError {
         match self {
             Self::Unreachable { endpoint, .. }
             | Self::Tls { endpoint, .. }
-            | Self::Files { endpoint, .. }
             | Self::Handshake { endpoint, .. }
             | Self::Lost { endpoint, .. }
             | Self::Silent { endpoint, .. }

@@ -59,6 +59,18 @@ async fn a_batch_is_delivered_when_all_of_it_is_acknowledged() {
 }
 
 #[tokio::test]
+async fn a_batch_with_nothing_to_send_costs_no_connection() {
+    let receiver = ReceiverDouble::start(&[]).await;
+    let settings = Settings { destination: receiver.url.clone(), ..settings() };
+    let mut deliverer = deliverer(settings).await;
+    for log_types in [&[""][..], &["a"], &[""], &["b"]] {
+        let delivery = deliverer.deliver(&batch(log_types)).await;
+        assert_eq!(delivery.outcome, Outcome::Delivered);
+    }
+    assert_eq!((receiver.texts().len(), receiver.connections()), (2, 1));
+}
+
+#[tokio::test]
 async fn what_was_not_acknowledged_goes_again_over_a_new_connection_under_the_same_id() {
     let receiver = ReceiverDouble::start(&[Reply::AcknowledgeAndCut]).await;
     assert_eq!(deliver(&receiver, settings(), &["a", "b", "c"]).await, Delivery::delivered());

@@ -183,6 +183,9 @@ impl Delivering {
         waiting: &mut VecDeque<Chunk>,
         events: &[TakenEvent],
     ) -> Result<(), Failures> {
+        if waiting.is_empty() {
+            return Ok(());
+        }
         let shared = Arc::clone(&self.shared);
         let started = shared.clock.monotonic();
         let (mut failures, mut tried, mut attempts) = (Failures::new(), Vec::new(), 0);
@@ -236,9 +239,6 @@ impl Delivering {
         waiting: &mut VecDeque<Chunk>,
         events: &[TakenEvent],
     ) -> Result<(), SendError> {
-        if waiting.is_empty() {
-            return Ok(());
-        }
         let mut connection = match kept {
             Some(kept) => kept,
             None => self.connect(choice).await?,

@@ -13,6 +13,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{
     self, AlertDescription, CertificateError, ClientConfig, Error, RootCertStore,
 };
+use tracing::warn;
 
 use super::invalid::InvalidSettings;
 use super::settings::Settings;
@@ -22,7 +23,7 @@ use super::settings::Settings;
 pub(super) struct Tls {
     files: Files,
     server_name: Option<ServerName<'static>>,
-    current: Mutex<Option<Current>>,
+    current: Mutex<Current>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,9 +54,8 @@ impl Tls {
             })?),
             None => None,
         };
-        let tls = Self { files, server_name, current: Mutex::new(None) };
-        tls.connector()?;
-        Ok(tls)
+        let current = Mutex::new(Current::of(&Contents::read(&files)?)?);
+        Ok(Self { files, server_name, current })
     }
 
     /// The name that the certificate of a receiver at `host` has to have.
@@ -63,17 +63,27 @@ impl Tls {
         self.server_name.clone().or_else(|| server_name(host))
     }
 
-    /// What connects, by the files as they are now. Reads files: not for an async thread.
-    pub(super) fn connector(&self) -> Result<TlsConnector, InvalidSettings> {
-        let contents = Contents::read(&self.files)?;
-        let fingerprint = contents.fingerprint();
+    /// What connects, by the files as they are now, or as they were while a renewal is not whole.
+    /// Reads files: not for an async thread.
+    pub(super) fn connector(&self) -> TlsConnector {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = current.as_ref().filter(|known| known.fingerprint == fingerprint) {
-            return Ok(known.connector.clone());
+        let renewed = Contents::read(&self.files).and_then(|contents| {
+            let is_new = contents.fingerprint() != current.fingerprint;
+            is_new.then(|| Current::of(&contents)).transpose()
+        });
+        match renewed {
+            Ok(None) => {}
+            Ok(Some(renewed)) => *current = renewed,
+            Err(error) => warn!(%error, "TLS goes on with the files as they were"),
         }
+        current.connector.clone()
+    }
+}
+
+impl Current {
+    fn of(contents: &Contents) -> Result<Self, InvalidSettings> {
         let connector = TlsConnector::from(Arc::new(contents.config()?));
-        *current = Some(Current { fingerprint, connector: connector.clone() });
-        Ok(connector)
+        Ok(Self { fingerprint: contents.fingerprint(), connector })
     }
 }
 
@@ -242,8 +252,11 @@ mod tests {
         let write = || std::fs::write(folder.path().join("ca.pem"), certificate().cert.pem());
         write().unwrap();
         let tls = Tls::new(&settings).unwrap();
-        let config = || Arc::as_ptr(tls.connector().unwrap().config());
-        let first = tls.connector().unwrap();
+        let config = || Arc::as_ptr(tls.connector().config());
+        let first = tls.connector();
+        assert_eq!(config(), Arc::as_ptr(first.config()));
+        // Half of a renewal: what was there goes on.
+        std::fs::write(folder.path().join("ca.pem"), "nothing yet").unwrap();
         assert_eq!(config(), Arc::as_ptr(first.config()));
         write().unwrap();
         assert_ne!(config(), Arc::as_ptr(first.config()));
