@@ -24,6 +24,8 @@ impl Rule {
 pub(crate) struct Rules {
     rules: Vec<Rule>,
     first_only: bool,
+    /// Whether there is one destination, and it takes everything.
+    is_one_for_all: bool,
     /// Whether log types are to be looked for at all.
     by_log_type: bool,
     schema: Schema,
@@ -41,7 +43,9 @@ impl Rules {
         rules: Vec<Rule>,
         first_only: bool,
     ) -> Result<Self, IntakeSettingsError> {
+        let takes_all = |rule: &Rule| rule.whitelist.is_none() && rule.criteria.is_empty();
         Ok(Self {
+            is_one_for_all: rules.len() == 1 && rules.iter().all(takes_all),
             by_log_type: rules.iter().any(|rule| rule.whitelist.is_some()),
             rules,
             first_only,
@@ -52,8 +56,7 @@ impl Rules {
 
     /// Whether there is one destination, and it takes everything.
     pub(crate) fn is_one_for_all(&self) -> bool {
-        let takes_all = |rule: &Rule| rule.whitelist.is_none() && rule.criteria.is_empty();
-        self.rules.len() == 1 && self.rules.iter().all(takes_all)
+        self.is_one_for_all
     }
 
     /// The places of the destinations that `taken`, of the shard `shard_id`, is for.
