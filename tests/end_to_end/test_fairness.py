@@ -86,7 +86,11 @@ def test_a_destination_that_does_not_answer_holds_up_no_other_and_is_seen(tmp_pa
         assert re.search(r" [1-9]\d* (s|min)\b", rows["stuck"]), table
 
         gate.opened.set()
-        eventually(lambda: opensearch.count("fairness-*") >= RECORDS, "everything indexed", 120, every=0.5)
+
+        def delivered():
+            return sum(metric(server, "baikonur_delivered_records_total", module="stuck").values())
+
+        eventually(lambda: delivered() == RECORDS, "everything indexed", 120, every=0.5)
         eventually(lambda: age(server, "stuck") == 0 and lag(server, "stuck") == 0, "nothing waits any more")
         assert server.stop() == 0, server.log_tail()
     check_archive(archive, identifiers)
