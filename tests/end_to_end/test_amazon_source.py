@@ -19,13 +19,18 @@ from starting import available
 KILLS = 4
 
 
+def archiving(folder, source, **more):
+    """A module that archives a stream into a folder."""
+    return {
+        "type": "kinesis-to-s3", "source": source, "destination": f"file://{folder}/archive",
+        "buffer_bytes": 256 << 10, "buffer_seconds": 1, **more,
+    }
+
+
 def worker_on(folder, endpoint, streams=("router",), **consumption):
     """A worker that archives the last of `streams`, and forwards the first into it if there are two."""
     last = streams[-1]
-    modules = {"archive": {
-        "type": "kinesis-to-s3", "source": last, "destination": f"file://{folder}/archive",
-        "buffer_bytes": 256 << 10, "buffer_seconds": 1, **consumption,
-    }}
+    modules = {"archive": archiving(folder, last, **consumption)}
     if len(streams) == 2:
         modules["forward"] = {
             "type": "kinesis-forward", "source": streams[0], "target_stream_name": last, **consumption,
@@ -140,6 +145,38 @@ def test_latest_is_kept_over_a_kill_before_the_first_record(tmp_path, consumptio
             put = put_numbered(client, "router", 100, 100)
             worker.start()
             eventually(lambda: len(archive.lines()) >= len(put), "everything since then archived", 60, every=0.5)
+            assert worker.stop() == 0, worker.log_tail()
+        check_archive(archive, put)
+
+
+@pytest.mark.parametrize("source", ["embedded", "polling", "enhanced-fan-out"])
+def test_a_start_at_a_moment_takes_what_arrived_then_or_later_and_stays_over_a_kill(tmp_path, source):
+    server = Baikonur(tmp_path / "server", {"streams": {"router": {"shards": 2}}})
+    with server:
+        client = server.client()
+        put_numbered(client, "router", 0, 100)
+        # Arrival times are in milliseconds.
+        time.sleep(0.05)
+        start = {"starting_position": "AT_TIMESTAMP", "starting_position_timestamp": time.time()}
+        time.sleep(0.05)
+        # One shard ends before the mapping starts.
+        put = put_numbered(client, "router", 100, 100)
+        split(client, "router", settled(client, "router")[0])
+        settled(client, "router")
+        put |= put_numbered(client, "router", 200, 100)
+        if source == "embedded":
+            assert server.stop() == 0
+            server.config["modules"] = {"archive": archiving(tmp_path, "router", **start)}
+            worker = server.start()
+        else:
+            worker = worker_on(tmp_path, server.endpoint, consumption=source, **start)
+        archive = Folder(tmp_path / "archive")
+        with worker:
+            eventually(lambda: len(archive.lines()) >= len(put), "everything since then archived", 60, every=0.5)
+            worker.kill()
+            worker.start()
+            put |= put_numbered(server.client(), "router", 300, 100)
+            eventually(lambda: len(archive.lines()) >= len(put), "and what came later", 60, every=0.5)
             assert worker.stop() == 0, worker.log_tail()
         check_archive(archive, put)
 

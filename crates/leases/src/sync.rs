@@ -128,7 +128,7 @@ pub(crate) fn children(
 }
 
 /// Whether a shard or one that comes from it has a lease.
-pub(crate) fn has_begun(shard: ShardId, listed: &[Shard], rows: &Rows) -> bool {
+fn has_begun(shard: ShardId, listed: &[Shard], rows: &Rows) -> bool {
     let comes_from = |other: &&Shard| [other.parent, other.adjacent_parent].contains(&Some(shard));
     rows.contains_key(&shard)
         || listed.iter().filter(comes_from).any(|child| has_begun(child.id, listed, rows))

@@ -72,6 +72,7 @@ pub struct State {
     pub tally: Tally,
     /// Whether the story is told line by line.
     aloud: bool,
+    started: tokio::time::Instant,
 }
 
 /// A world; its time is Tokio's, which is to be paused.
@@ -86,6 +87,7 @@ pub struct World {
 impl World {
     pub fn new(plan: Plan, seed: u64, random: Random) -> Arc<Self> {
         let shards = HashKeyRange::evenly(plan.shards).into_iter();
+        let started = tokio::time::Instant::now();
         let state = State {
             seed,
             shards: shards.map(|range| SimShard::new(Vec::new(), range)).collect(),
@@ -110,13 +112,14 @@ impl World {
             unsettled_most: 0,
             tally: Tally::default(),
             aloud: std::env::var("BAIKONUR_SEED").is_ok(),
+            started,
             plan,
             random,
         };
         Arc::new(Self {
             is_shared: state.plan.workers.is_some(),
             state: Mutex::new(state),
-            started: tokio::time::Instant::now(),
+            started,
             news: Notify::new(),
             finished: watch::Sender::new(false),
         })
@@ -173,7 +176,7 @@ impl State {
     /// A line of the story, for whoever replays one seed.
     pub fn tell(&self, what: std::fmt::Arguments<'_>) {
         if self.aloud {
-            eprintln!("{what}");
+            eprintln!("{:9.3} s: {what}", self.started.elapsed().as_secs_f64());
         }
     }
 

@@ -90,6 +90,7 @@ pub(super) async fn look(shared: Arc<Shared>, seed: u64) {
         generation: None,
         suspects: BTreeMap::new(),
         unmade: Vec::new(),
+        looked: Duration::ZERO,
     };
     while let Err(error) = shared.table.make().await {
         warn!(table = %shared.settings.table_name, %error, "the table cannot be used, trying again");
@@ -124,6 +125,8 @@ struct Eye {
     suspects: BTreeMap<(Suspicion, ShardId), u32>,
     /// First leases of a new table that could not be made yet.
     unmade: Vec<Lease>,
+    /// When the table began to be read.
+    looked: Duration,
 }
 
 type Rows = BTreeMap<ShardId, Lease>;
@@ -153,7 +156,8 @@ impl Eye {
         })
     }
 
-    async fn read(&self) -> Result<Rows, TableError> {
+    async fn read(&mut self) -> Result<Rows, TableError> {
+        self.looked = self.shared.clock.monotonic();
         let rows = self.shared.table.scan().await?;
         let now = self.shared.clock.monotonic();
         let rows = {
@@ -243,10 +247,10 @@ impl Eye {
         let missing = sync::missing(&listed.shards, rows, listed.start);
         if rows.is_empty() {
             self.unmade = missing;
-            return Ok(self.make_first(listed, rows).await? > 0);
+            return Ok(self.make_first(rows).await? > 0);
         }
         // Those of a table that was left half made would count as holes.
-        let made = self.make_first(listed, rows).await?;
+        let made = self.make_first(rows).await?;
         let now = shared.clock.monotonic();
         let interval = shared.settings.shard_sync_interval;
         let is_due = self.synced.is_none_or(|at| now.saturating_sub(at) >= interval);
@@ -285,9 +289,12 @@ impl Eye {
     }
 
     /// Makes the first leases of a new table, as far as nobody has made them.
-    async fn make_first(&mut self, listed: &Listed, rows: &Rows) -> Result<usize, TableError> {
+    async fn make_first(&mut self, rows: &Rows) -> Result<usize, TableError> {
         let (mut made, mut failed) = (0, Ok(()));
-        self.unmade.retain(|lease| !sync::has_begun(lease.shard, &listed.shards, rows));
+        if rows.values().any(|lease| !lease.place.is_beginning()) {
+            // Some may be over with by now.
+            self.unmade.clear();
+        }
         for lease in std::mem::take(&mut self.unmade) {
             match self.create(vec![lease.clone()]).await {
                 Ok(one) => made += one,
@@ -319,6 +326,11 @@ impl Eye {
         let count = leases.len();
         for lease in leases {
             let (table, shard) = (&self.shared.settings.table_name, lease.shard);
+            let age = self.shared.clock.monotonic().saturating_sub(self.looked);
+            if age > self.shared.settings.failover_time {
+                // Whatever had no lease may be over with by now.
+                return Err(TableError("the look at the leases took too long".to_owned()));
+            }
             info!(%table, %shard, checkpoint = lease.place.attributes().0, "the shard gets a lease");
             self.shared.table.write(shard, &Write::Create(lease)).await?;
         }

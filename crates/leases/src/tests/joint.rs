@@ -213,7 +213,7 @@ fn start(
     let (memory, seed, workers) = {
         let state = &mut *world.lock();
         let workers = state.plan.workers.clone().expect("the plan is of several");
-        (MemoryBudget::new(state.plan.memory), state.random.next(), workers)
+        (MemoryBudget::new(state.plan.memory), state.random.draw(), workers)
     };
     let lease_settings = Settings {
         failover_time: workers.failover_time,

@@ -324,14 +324,15 @@ impl World {
         self.workers[place].flight = Some(flight);
     }
 
-    /// Nobody else acts for the shard, unless it was stolen from that one: then until its next
-    /// renewal, and no longer than the failover time.
+    /// Nobody else acts for the shard, unless one of them has it stolen from the other: then until the
+    /// next renewal of that one, and no longer than the failover time.
     fn check_alone(&self, place: usize, shard: ShardId) {
         for (other, sim) in self.workers.iter().enumerate() {
             if other == place || !sim.acts_for(shard, self.now) {
                 continue;
             }
-            let taken = self.taken.get(&(shard, sim.worker.me().clone()));
+            let taken = |sim: &Sim| self.taken.get(&(shard, sim.worker.me().clone()));
+            let taken = taken(sim).or_else(|| taken(&self.workers[place]));
             let since = taken.map(|taken| self.now - *taken);
             let may = self.rules == Rules::Stealing
                 && since.is_some_and(|since| since < self.settings.failover_time);
@@ -386,8 +387,10 @@ impl World {
             let follows = from < to && to <= from + 5;
             assert!(follows, "seed {}: {shard} from {from} to {to}", self.seed);
         }
-        if let (Write::Take { .. }, Some(owner)) = (write, before.owner) {
-            self.taken.insert((shard, owner), self.now);
+        if let Write::Take { owner, .. } = write {
+            self.taken.remove(&(shard, owner.clone()));
+            let from = before.owner.filter(|from| from != owner);
+            self.taken.extend(from.map(|from| ((shard, from), self.now)));
         }
         assert!(after.counter > before.counter, "each write counts");
         self.table.insert(shard, after);

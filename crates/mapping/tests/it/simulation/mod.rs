@@ -107,7 +107,7 @@ async fn lives(world: &Arc<World>) {
         let (process, settings, drain_after) = begin(world);
         let (memory, seed) = {
             let state = &mut *world.lock();
-            (MemoryBudget::new(state.plan.memory), state.random.next())
+            (MemoryBudget::new(state.plan.memory), state.random.draw())
         };
         live(&process, process.mapping(settings, memory, seed), drain_after).await;
     }
