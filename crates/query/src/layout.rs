@@ -148,7 +148,9 @@ pub(crate) fn is_date(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn place(key: &str) -> (String, Option<String>, Vec<(String, Option<String>)>) {
+    type Partitions = Vec<(String, Option<String>)>;
+
+    fn place(key: &str) -> (String, Option<String>, Partitions) {
         let Place { log_type, date, partitions } = Place::of(key);
         (log_type, date, partitions)
     }
