@@ -17,11 +17,13 @@ pub(super) struct S3 {
 }
 
 impl S3 {
+    #[allow(clippy::needless_update, reason = "what else there is to set is as without a flag")]
     pub(super) fn settings(&self) -> S3Settings {
         S3Settings {
             endpoint: self.s3_endpoint.clone(),
             region: self.s3_region.clone(),
             allow_http: self.s3_allow_http,
+            ..S3Settings::default()
         }
     }
 }
