@@ -16,8 +16,15 @@ REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": REGION}
 
 
+def toml_value(value):
+    """JSON writes texts, numbers, booleans and lists of them as TOML does."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items()) + "}"
+    return json.dumps(value)
+
+
 def to_toml(tables):
-    """Tables of tables of texts, numbers, booleans and lists; JSON writes such values as TOML does."""
+    """Tables of tables of values."""
     lines = []
     for outer, entries in tables.items():
         plain = {key: value for key, value in entries.items() if not isinstance(value, dict)}
@@ -27,7 +34,7 @@ def to_toml(tables):
         for name, entry in entries.items():
             if isinstance(entry, dict):
                 lines.append(f"[{outer}.{name}]")
-                lines += [f"{key} = {json.dumps(value)}" for key, value in entry.items()]
+                lines += [f"{key} = {toml_value(value)}" for key, value in entry.items()]
     return "\n".join(lines) + "\n"
 
 

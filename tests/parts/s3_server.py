@@ -1,11 +1,16 @@
 """MinIO: an S3 server."""
 
+import base64
+
 import boto3
 import urllib3
 from botocore.config import Config
 
 from .process import Server, free_port, part
 
+# A key of the server's own, so that it can encrypt: a name, and 32 bytes in base64.
+KMS_KEY = "test-key"
+KMS_SECRET = f"{KMS_KEY}:{base64.b64encode(bytes(range(32))).decode()}"
 ACCESS_KEY = "testaccess"
 SECRET_KEY = "testsecretkey"
 REGION = "us-east-1"
@@ -35,6 +40,7 @@ class S3Server(Server):
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
             "MINIO_CI_CD": "on",
+            "MINIO_KMS_SECRET_KEY": KMS_SECRET,
             "HOME": str(self.folder),
         }
 

@@ -6,6 +6,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark ends at the first thing that is wrong")]
 
+#[path = "modules/archives.rs"]
+mod archives;
+
 use std::hint::black_box;
 use std::io::Read;
 use std::sync::Arc;
@@ -14,12 +17,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baikonur_modules::forward::{self, Forward};
 use baikonur_modules::intake::{Intake, IntakeSettings};
-use baikonur_modules::objects::{ObjectDestination, ObjectError, PutMode};
-use baikonur_modules::to_s3::{self, ToS3};
 use baikonur_stream::{
-    Batch, Clock, Close, ConsumerName, Module, Outcome, PartitionKey, Placed, ProducerPosition,
-    PutEntry, PutError, Record, SequenceNumber, ShardAddress, ShardId, StreamName, SystemClock,
-    Timestamp, Write,
+    Batch, Clock, ConsumerName, Module, Outcome, PartitionKey, Placed, ProducerPosition, PutEntry,
+    PutError, Record, SequenceNumber, ShardAddress, ShardId, StreamName, SystemClock, Timestamp,
+    Write,
 };
 use bytes::Bytes;
 use tokio::runtime::Runtime;
@@ -40,9 +41,7 @@ fn main() {
     };
     bench.decoding();
     bench.forward();
-    for level in [1, 2, 3, 4, 5, 6, 9] {
-        bench.to_s3(level);
-    }
+    archives::run(&bench);
 }
 
 struct Bench {
@@ -102,24 +101,6 @@ impl Bench {
             }
         });
     }
-
-    fn to_s3(&self, compression_level: u32) {
-        let settings = to_s3::Settings { compression_level, ..to_s3::Settings::default() };
-        let destination = Arc::new(Nowhere);
-        let module = ToS3::new(settings, self.intake(), destination, self.clock.clone());
-        let mut shard = self.runtime.block_on(module.open(&shard())).unwrap();
-        self.report(&format!("kinesis-to-s3, level {compression_level}"), || {
-            self.runtime.block_on(async {
-                for batch in &self.batches {
-                    let delivery = shard.deliver(batch).await;
-                    if delivery.outcome == Outcome::Held(Close::Now) {
-                        shard.close().await;
-                    }
-                }
-                shard.close().await;
-            });
-        });
-    }
 }
 
 /// Takes everything at once and keeps nothing.
@@ -139,22 +120,6 @@ impl Write for Nowhere {
 
     async fn remembered(&self, _: &str) -> Result<Option<SequenceNumber>, PutError> {
         Ok(None)
-    }
-}
-
-#[async_trait]
-impl ObjectDestination for Nowhere {
-    async fn head(&self, _: &str, _: usize) -> Result<Option<Bytes>, ObjectError> {
-        Ok(None)
-    }
-
-    async fn put(&self, _: &str, content: Vec<Bytes>, _: PutMode) -> Result<(), ObjectError> {
-        black_box(content);
-        Ok(())
-    }
-
-    fn url(&self, key: &str) -> String {
-        key.to_owned()
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::scan::{Cursor, Key};
+use crate::scan::{self, Cursor, Key};
 
 /// A field's place: a top-level key, a dotted path (`a.b`) or a JSON pointer (`/a/b`, RFC 6901).
 ///
@@ -67,6 +67,23 @@ impl FieldPath {
         };
         let text = text.into();
         Ok(Self { text, parts })
+    }
+
+    /// Where the values of `paths` stand in `text`, which is valid JSON; none of a path that leads nowhere.
+    pub fn find(paths: &[Self], text: &[u8]) -> Vec<Option<Range<usize>>> {
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        let mut found: Vec<_> = paths.iter().map(|_| Candidates::default()).collect();
+        let passed = scan::root(text, |cursor, key| {
+            let value = cursor.value()?;
+            for (path, found) in paths.iter().zip(&mut found) {
+                path.offer(found, key, &value);
+            }
+            Ok(())
+        });
+        let found = paths.iter().zip(found);
+        found.map(|(path, found)| path.resolve(text, found).filter(|_| passed.is_ok())).collect()
     }
 
     /// Notes a member of the root object if this path leads to it or through it. A later one replaces an earlier one of
@@ -195,6 +212,17 @@ mod tests {
     fn the_last_of_equal_keys_wins_at_each_level() {
         assert_eq!(find("a.b", r#"{"a":{"b":1},"a":{"b":2,"b":3}}"#).as_deref(), Some("3"));
         assert_eq!(find("a.b", r#"{"a":{"b":1},"a":0}"#), None);
+    }
+
+    #[test]
+    fn many_paths_are_found_at_once() {
+        let text = br#"{"a":{"b":1},"c":"x","a":{"b":2}}"#;
+        let paths = ["a.b", "c", "d"].map(|path| FieldPath::parse(path).unwrap());
+        let found = FieldPath::find(&paths, text);
+        let shown: Vec<_> = found.into_iter().map(|span| span.map(|span| &text[span])).collect();
+        assert_eq!(shown, [Some(&b"2"[..]), Some(br#""x""#), None]);
+        assert_eq!(FieldPath::find(&paths, b"{\"c\":1"), [None, None, None]);
+        assert!(FieldPath::find(&[], text).is_empty());
     }
 
     #[test]

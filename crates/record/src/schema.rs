@@ -125,9 +125,9 @@ impl Schema {
         })
     }
 
-    /// Reads the JSON value of a time.
+    /// Reads the JSON value of a time; what it leaves out is that of its arrival. None for what is no time.
     #[inline]
-    fn time(&self, value: &[u8], arrival_millis: i64) -> Option<EventTime> {
+    pub fn time(&self, value: &[u8], arrival_millis: i64) -> Option<EventTime> {
         match value.first() {
             Some(b'"') => {
                 let stamp = scan::unescape(&value[1..value.len() - 1]);

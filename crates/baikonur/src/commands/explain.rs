@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use baikonur_modules::intake::{Intake, IntakeSettings, Taken, TakenEvent, UNDECODABLE};
+use baikonur_modules::objects::layout::{Layout, Source};
 use baikonur_modules::{to_es, to_fluent, to_s3};
 use baikonur_stream::{
     Batch, Clock, ConsumerName, PartitionKey, Record, SequenceNumber, ShardAddress, ShardId,
@@ -58,7 +59,7 @@ struct View {
 /// One thing to say about an event.
 enum Destination {
     Stream(StreamName),
-    Key(String),
+    Key(String, Layout),
     Index(String, Option<to_es::DocumentId>),
     Tag(String),
 }
@@ -98,7 +99,7 @@ impl Explain {
         let Some(file) = &self.config else {
             let intake = Intake::new(&IntakeSettings::default(), &ConsumerName::new("explain"))?;
             let destinations = vec![
-                Destination::Key(String::new()),
+                Destination::Key(String::new(), to_s3::Settings::default().layout()?),
                 Destination::Index(self.index_name_prefix.clone(), None),
                 Destination::Tag(self.fluent_tag.clone()),
             ];
@@ -110,7 +111,9 @@ impl Explain {
             let kind = module.kind.name();
             let destination = match module.kind {
                 Kind::Forward(settings) => Destination::Stream(settings.target_stream_name),
-                Kind::ToS3(settings) => Destination::Key(format!("{}/", settings.location()?)),
+                Kind::ToS3(settings) => {
+                    Destination::Key(format!("{}/", settings.location()?), settings.layout()?)
+                }
                 Kind::ToElasticsearch(settings) => {
                     Destination::Index(settings.index_name_prefix, Some(settings.document_id))
                 }
@@ -245,8 +248,11 @@ impl View {
         for destination in &self.destinations {
             match destination {
                 Destination::Stream(stream) => facts.push(("stream", stream.to_string())),
-                Destination::Key(before) => {
-                    facts.push(("key", format!("{before}{}", to_s3::object_key(event))));
+                Destination::Key(before, layout) => {
+                    let shard = batch.shard.shard.to_string();
+                    let source = Source { stream: batch.shard.stream.as_str(), shard: &shard };
+                    let key = layout.shown_key(event, source);
+                    facts.push(("key", format!("{before}{key}")));
                 }
                 Destination::Index(prefix, document_id) => {
                     facts.push(("index", to_es::index_name(prefix, event)));

@@ -83,8 +83,9 @@ fn module(
             Arc::new(Forward::new(settings, intake, write))
         }
         Kind::ToS3(settings) => {
-            let destination = objects::open(&settings.location()?, &config.s3)?;
-            Arc::new(ToS3::new(settings, intake, destination, clock))
+            let (location, properties) = (settings.location()?, settings.properties());
+            let destination = objects::open_with(&location, &config.s3, properties)?;
+            Arc::new(ToS3::new(settings, intake, destination, clock)?)
         }
         Kind::ToElasticsearch(settings) => Arc::new(ToElasticsearch::new(settings, intake, clock)?),
         Kind::ToFluent(settings) => Arc::new(ToFluent::new(settings, intake, clock)?),

@@ -52,6 +52,11 @@ impl Intake {
         &self.consumer
     }
 
+    /// Where the fields of the Common Schema stand.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     /// The user records of the record `number` up to `sub_sequence` are left out from now on.
     pub fn resume_within(&self, shard: &ShardAddress, number: SequenceNumber, sub_sequence: u64) {
         self.resumed.set(shard, Done { number, sub_sequence });

@@ -7,7 +7,8 @@
 //! it, which makes blocks in a row one deflate stream, and the whole one gzip member. It costs about
 //! 2 % of size against a compressor that never forgets.
 //!
-//! The header is written last. Its comment tells where an object is from.
+//! The header is written last. An extra field of it tells where an object is from: readers pass over extra fields, and
+//! some refuse a member with a comment (DuckDB does), which is where this stood before.
 
 use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
@@ -19,6 +20,8 @@ const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 const EXTRA: u8 = 1 << 2;
 const NAME: u8 = 1 << 3;
 const COMMENT: u8 = 1 << 4;
+/// The extra field of an origin, RFC 1952, section 2.3.1.1.
+const ORIGIN_FIELD: [u8; 2] = *b"bK";
 /// An empty last block.
 const END: [u8; 2] = [3, 0];
 
@@ -92,10 +95,10 @@ impl Gzip {
         self.block_bytes + self.pending.capacity()
     }
 
-    /// The whole member with `comment` in its header. The member can still grow afterwards.
-    pub fn whole(&self, comment: &str, deflate: &mut Deflate) -> Vec<Bytes> {
+    /// The whole member with `origin` in its header. The member can still grow afterwards.
+    pub fn whole(&self, origin: &str, deflate: &mut Deflate) -> Vec<Bytes> {
         let mut whole = Vec::with_capacity(self.blocks.len() + 3);
-        whole.push(header(comment));
+        whole.push(header(origin));
         whole.extend(self.blocks.iter().cloned());
         let mut crc = Crc::new();
         crc.combine(&self.crc);
@@ -118,23 +121,30 @@ impl Default for Gzip {
 }
 
 /// No modification time, so that the same lines give the same bytes.
-fn header(comment: &str) -> Bytes {
+fn header(origin: &str) -> Bytes {
+    let length = |bytes: usize| u16::try_from(bytes).expect("an origin is a line").to_le_bytes();
     let mut header = MAGIC.to_vec();
-    header.extend([COMMENT, 0, 0, 0, 0, 0, 255]);
-    header.extend(comment.bytes().filter(|&byte| byte != 0));
-    header.push(0);
+    header.extend([EXTRA, 0, 0, 0, 0, 0, 255]);
+    header.extend(length(origin.len() + 4));
+    header.extend(ORIGIN_FIELD);
+    header.extend(length(origin.len()));
+    header.extend(origin.bytes());
     header.into()
 }
 
-/// The comment in the header of a gzip member of which `head` is the beginning.
-pub fn comment(head: &[u8]) -> Option<&str> {
+/// Where the gzip member is from of which `head` is the beginning; also one whose comment says it.
+pub fn origin(head: &[u8]) -> Option<&str> {
     let [0x1f, 0x8b, 8, flags, ..] = *head.first_chunk::<10>()? else {
         return None;
     };
     let mut at = 10;
     if flags & EXTRA != 0 {
-        let length = head.get(at..)?.first_chunk::<2>()?;
-        at += 2 + usize::from(u16::from_le_bytes(*length));
+        let (length, rest) = head.get(at..)?.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_le_bytes(*length));
+        if let Some(origin) = extra_field(rest.get(..length)?) {
+            return std::str::from_utf8(origin).ok();
+        }
+        at += 2 + length;
     }
     let text_length = |at: usize| head.get(at..)?.iter().position(|&byte| byte == 0);
     if flags & NAME != 0 {
@@ -144,6 +154,19 @@ pub fn comment(head: &[u8]) -> Option<&str> {
         return None;
     }
     std::str::from_utf8(&head[at..at + text_length(at)?]).ok()
+}
+
+/// The origin among the extra fields.
+fn extra_field(mut fields: &[u8]) -> Option<&[u8]> {
+    while let Some((&[first, second, low, high], rest)) = fields.split_first_chunk::<4>() {
+        let (content, rest) =
+            rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
+        if [first, second] == ORIGIN_FIELD {
+            return Some(content);
+        }
+        fields = rest;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -187,7 +210,7 @@ mod tests {
             lines.iter().for_each(|line| gzip.push_line(line, &mut deflate));
             let whole = gzip.whole("where it is from", &mut deflate);
             assert!(unpacked(&whole) == expected, "level {level}");
-            assert_eq!(comment(&whole.concat()), Some("where it is from"));
+            assert_eq!(origin(&whole.concat()), Some("where it is from"));
         }
     }
 
@@ -211,14 +234,18 @@ mod tests {
     }
 
     #[test]
-    fn comments_of_other_writers_are_found_too() {
-        let header = [0x1f, 0x8b, 8, EXTRA | NAME | COMMENT, 0, 0, 0, 0, 0, 3, 2, 0, 9, 9];
-        let head = [&header[..], b"name\0origin\0"].concat();
-        assert_eq!(comment(&head), Some("origin"));
-        for cut in 0..head.len() {
-            assert_eq!(comment(&head[..cut]), None, "{cut}");
+    fn origins_are_found_among_other_fields_and_in_comments() {
+        let commented = [0x1f, 0x8b, 8, EXTRA | NAME | COMMENT, 0, 0, 0, 0, 0, 3, 4, 0, 9, 9, 0, 0];
+        let commented = [&commented[..], b"name\0origin\0"].concat();
+        let extra = [0x1f, 0x8b, 8, EXTRA, 0, 0, 0, 0, 0, 3, 15, 0, 9, 9, 1, 0, 7];
+        let extra = [&extra[..], &ORIGIN_FIELD, &[6, 0], b"origin"].concat();
+        for head in [commented, extra] {
+            assert_eq!(origin(&head), Some("origin"));
+            for cut in 0..head.len() {
+                assert_eq!(origin(&head[..cut]), None, "{cut}");
+            }
         }
-        assert_eq!(comment(b"{\"not\": \"gzip\"}"), None);
-        assert_eq!(comment(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2]), None);
+        assert_eq!(origin(b"{\"not\": \"gzip\"}"), None);
+        assert_eq!(origin(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2]), None);
     }
 }

@@ -4,23 +4,30 @@
 //! An object appears whole or not at all, and is durable when `put` returns: S3 promises both, and
 //! a folder gets a temporary name, fsync of file and directories, and a rename.
 
+pub mod codec;
 mod folder;
+pub mod frames;
 pub mod gzip;
+pub mod layout;
 mod name;
+mod parts;
+mod protection;
 mod reading;
 mod settings;
 mod source;
 mod store;
+pub mod template;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 pub(crate) use name::hash;
 pub use name::name;
+pub use protection::{ChecksumAlgorithm, ObjectProperties, ServerSideEncryption, TAGS_MAX};
 pub use reading::{ReadOnly, open_for_reading};
 pub use settings::{InvalidDestination, Location, S3Settings};
 pub use source::{HeldLock, Listed, ObjectSource, PlaceLock, Version, Whole};
-pub use store::{open, open_source};
+pub use store::{open, open_source, open_with};
 
 /// Where objects are put.
 #[async_trait]

@@ -8,6 +8,8 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use url::{Host, Url};
 
+use super::protection::{ChecksumAlgorithm, ServerSideEncryption};
+
 /// A bucket or a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
@@ -33,6 +35,17 @@ pub struct S3Settings {
     pub region: Option<String>,
     /// Whether `http://` may be spoken to a host that is not this machine. Default false.
     pub allow_http: bool,
+    /// Whether the bucket stands in the path (`https://host/bucket/key`), or before the host
+    /// (`https://bucket.host/key`). Default true, which every server understands.
+    pub path_style: Option<bool>,
+    /// How the server encrypts what it is given. Default: as the bucket says.
+    pub server_side_encryption: Option<ServerSideEncryption>,
+    /// The key of KMS. Default: the account's own for S3.
+    pub kms_key_id: Option<String>,
+    /// Whether KMS is asked once for many objects (S3 Bucket Keys). Default: as the bucket says.
+    pub bucket_key: bool,
+    /// A checksum that goes with each object. Default none: requests are signed over their content as it is.
+    pub checksum: Option<ChecksumAlgorithm>,
 }
 
 /// A destination that cannot be; says which key, why, and what would do.
@@ -149,9 +162,20 @@ impl S3Settings {
     /// Says what is wrong, if anything is.
     ///
     /// # Errors
-    /// An endpoint that cannot be used.
+    /// An endpoint that cannot be used, or options that do not go together.
     pub fn check(&self) -> Result<(), InvalidDestination> {
-        self.checked_endpoint().map(|_| ())
+        self.checked_endpoint()?;
+        self.check_protection()
+    }
+
+    /// The endpoint of a bucket with the bucket before the host, which is how the `object_store` crate wants it.
+    pub(super) fn bucket_endpoint(&self, endpoint: &str, bucket: &str) -> String {
+        match endpoint.split_once("://") {
+            Some((scheme, host)) if self.path_style == Some(false) => {
+                format!("{scheme}://{bucket}.{host}")
+            }
+            _ => endpoint.to_owned(),
+        }
     }
 
     /// The endpoint, if one is set, and whether it is plain HTTP.
@@ -218,7 +242,7 @@ mod tests {
     fn plain_http_stays_on_this_machine_unless_allowed() {
         let endpoint = |given: &str, allow_http| {
             let endpoint = Some(given.to_owned());
-            let settings = S3Settings { endpoint, region: None, allow_http };
+            let settings = S3Settings { endpoint, allow_http, ..S3Settings::default() };
             settings.checked_endpoint().map(|endpoint| endpoint.map(|(_, http)| http))
         };
         assert_eq!(endpoint("https://minio.example.com", false), Ok(Some(false)));
@@ -229,6 +253,6 @@ mod tests {
             endpoint("http://minio:9000", false).unwrap_err().to_string().contains("allow_http")
         );
         assert!(endpoint("minio:9000", true).is_err());
-        assert_eq!(S3Settings::keys(), ["endpoint", "region", "allow_http"]);
+        assert_eq!(S3Settings::keys()[..3], ["endpoint", "region", "allow_http"]);
     }
 }

@@ -10,11 +10,13 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, Error, GetOptions, ObjectStore, PutOptions, PutPayload, RetryConfig,
+    ClientOptions, Error, GetOptions, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
+    RetryConfig,
 };
 
 use super::{
-    InvalidDestination, Location, ObjectDestination, ObjectError, ObjectSource, PutMode, S3Settings,
+    InvalidDestination, Location, ObjectDestination, ObjectError, ObjectProperties, ObjectSource,
+    PutMode, S3Settings, parts,
 };
 
 /// An upload that takes longer is given up and started again.
@@ -23,6 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Retries within a call, for what passes by itself; the mapping does the others, and tells of them.
 const RETRIES: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Objects larger than this are sent in parts: one that is lost is sent again alone.
+const IN_PARTS_BYTES: usize = 32 << 20;
 
 /// Opens a destination. Nothing is sent and no folder is made yet.
 ///
@@ -32,7 +36,19 @@ pub fn open(
     location: &Location,
     s3: &S3Settings,
 ) -> Result<Arc<dyn ObjectDestination>, InvalidDestination> {
-    Ok(Arc::new(Store::open(location, s3)?))
+    open_with(location, s3, ObjectProperties::default())
+}
+
+/// As [`open`]; all objects that are put get `properties`.
+///
+/// # Errors
+/// Settings that cannot work.
+pub fn open_with(
+    location: &Location,
+    s3: &S3Settings,
+    properties: ObjectProperties,
+) -> Result<Arc<dyn ObjectDestination>, InvalidDestination> {
+    Ok(Arc::new(Store { properties, ..Store::open(location, s3)? }))
 }
 
 /// Opens a place to go through what is there.
@@ -62,9 +78,13 @@ fn bucket_store(bucket: &str, s3: &S3Settings) -> Result<AmazonS3Builder, Invali
         builder = builder.with_region(region);
     }
     if let Some((endpoint, http)) = s3.checked_endpoint()? {
+        let endpoint = s3.bucket_endpoint(endpoint, bucket);
         builder = builder.with_endpoint(endpoint).with_allow_http(http);
     }
-    Ok(builder)
+    if let Some(path_style) = s3.path_style {
+        builder = builder.with_virtual_hosted_style_request(!path_style);
+    }
+    Ok(s3.protect(builder))
 }
 
 #[derive(Clone)]
@@ -74,6 +94,7 @@ pub(super) struct Store {
     shown: String,
     /// None for a bucket.
     pub(super) folder: Option<PathBuf>,
+    properties: ObjectProperties,
 }
 
 impl Store {
@@ -99,7 +120,8 @@ impl Store {
             Location::Folder(folder) => Some(folder.clone()),
             Location::S3 { .. } => None,
         };
-        Ok(Self { store, prefix, shown: location.to_string(), folder })
+        let properties = ObjectProperties::default();
+        Ok(Self { store, prefix, shown: location.to_string(), folder, properties })
     }
 
     pub(super) fn path(&self, key: &str) -> Result<Path, ObjectError> {
@@ -138,6 +160,16 @@ impl Store {
         } else {
             ObjectError::Unavailable(explained)
         }
+    }
+
+    /// What is said of an object that is put.
+    pub(super) fn put_options(&self, mode: object_store::PutMode) -> PutOptions {
+        let mut options = PutOptions { mode, ..PutOptions::default() };
+        if self.folder.is_none() {
+            options.attributes = self.properties.attributes();
+            options.tags = self.properties.tag_set();
+        }
+        options
     }
 
     /// Why an object was not put.
@@ -181,12 +213,24 @@ impl ObjectDestination for Store {
     }
 
     async fn put(&self, key: &str, content: Vec<Bytes>, mode: PutMode) -> Result<(), ObjectError> {
+        let bytes: usize = content.iter().map(Bytes::len).sum();
+        // A folder takes a whole file as fast, and a condition goes with one request only.
+        if mode == PutMode::Overwrite && self.folder.is_none() && bytes > IN_PARTS_BYTES {
+            let attributes = self.properties.attributes();
+            let tags = self.properties.tag_set();
+            let options =
+                PutMultipartOptions { tags, attributes, ..PutMultipartOptions::default() };
+            let path = self.path(key)?;
+            return parts::put(&*self.store, &path, content, parts::PART_BYTES, options)
+                .await
+                .map_err(|error| self.not_put(key, &error));
+        }
         let payload = PutPayload::from_iter(content);
         let mode = match mode {
             PutMode::Create => object_store::PutMode::Create,
             PutMode::Overwrite => object_store::PutMode::Overwrite,
         };
-        let options = PutOptions { mode, ..PutOptions::default() };
+        let options = self.put_options(mode);
         match self.store.put_opts(&self.path(key)?, payload, options).await {
             Ok(_) => Ok(()),
             Err(error) => Err(self.not_put(key, &error)),
@@ -263,6 +307,7 @@ mod tests {
             prefix: Path::default(),
             shown: "s3://logs".to_owned(),
             folder: None,
+            properties: ObjectProperties::default(),
         };
         assert_eq!(
             store.explained("write", "k", &error).to_string(),

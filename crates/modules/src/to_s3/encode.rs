@@ -1,68 +1,53 @@
-//! From events to objects: one for each log type and date, under the originals' key.
+//! From events to objects: one for each folder of the layout.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use baikonur_record::{EventTime, LogEvent};
-use baikonur_stream::SequenceNumber;
-use bytes::Bytes;
+use baikonur_record::LogEvent;
+use baikonur_stream::{SequenceNumber, ShardAddress};
 
-use crate::objects::gzip::{Deflate, Gzip};
-use crate::objects::name;
-
-/// Bytes of the log id's part of a key: the rest of the file name is a time, a hash and `.gz`.
-const LOG_ID_BYTES_MAX: usize = 200;
+use super::content::{Content, Packer, Whole};
+use crate::objects::layout::{Layout, Source};
 
 /// Objects of a cut: with more, foreign log types would cost a request each and keep the shard waiting.
 pub(super) const OBJECTS_OF_A_CUT_MAX: usize = 4096;
 /// What an object takes in memory beside its key and what is compressed.
 const OBJECT_BYTES: usize = 512;
 
-/// The key of an object whose first event is `event`:
-/// `{log_type}/{YYYY-MM}/{DD}/{YYYY-MM-DD-HH:MM:SS}-{log_id}.gz`, by the event's own wall clock.
-pub fn object_key(event: &LogEvent) -> String {
-    format!("{}/{}.gz", folder_of(event), file_stem(event))
-}
-
-fn folder_of(event: &LogEvent) -> String {
-    let time = &event.time;
-    let (year, month, day) = (time.year(), time.month(), time.day());
-    format!("{}/{year:04}-{month:02}/{day:02}", event.log_type.key_segment())
-}
-
-fn file_stem(event: &LogEvent) -> String {
-    let log_id = name(event.log_id.as_str(), LOG_ID_BYTES_MAX);
-    format!("{}-{log_id}", seconds(&event.time))
-}
-
-fn seconds(time: &EventTime) -> String {
-    let (year, month, day) = (time.year(), time.month(), time.day());
-    let (hour, minute, second) = (time.hour(), time.minute(), time.second());
-    format!("{year:04}-{month:02}-{day:02}-{hour:02}:{minute:02}:{second:02}")
-}
-
 /// The objects that one shard is filling.
 pub(super) struct Objects {
-    deflate: Deflate,
+    layout: Arc<Layout>,
+    packer: Packer,
+    stream: String,
+    shard: String,
     objects: Vec<Object>,
-    /// By folder, which is the log type and the date.
     places: HashMap<String, usize>,
+    /// The folder of the event at hand.
+    folder: String,
     line_bytes: u64,
+    line_count: u64,
     held_bytes: usize,
     range: Option<(SequenceNumber, SequenceNumber)>,
 }
 
 struct Object {
-    key: String,
-    gzip: Gzip,
+    folder: String,
+    stem: String,
+    content: Content,
 }
 
 impl Objects {
-    pub(super) fn new(compression_level: u32) -> Self {
+    pub(super) fn new(layout: &Arc<Layout>, packer: Packer, shard: &ShardAddress) -> Self {
         Self {
-            deflate: Deflate::new(compression_level),
+            layout: Arc::clone(layout),
+            packer,
+            stream: shard.stream.to_string(),
+            shard: shard.shard.to_string(),
             objects: Vec::new(),
             places: HashMap::new(),
+            folder: String::new(),
             line_bytes: 0,
+            line_count: 0,
             held_bytes: 0,
             range: None,
         }
@@ -75,30 +60,31 @@ impl Objects {
         sequence_number: SequenceNumber,
         event: &LogEvent,
     ) -> Option<usize> {
-        let folder = folder_of(event);
-        let place = self.places.get(&folder).copied();
+        self.folder.clear();
+        let source = Source { stream: &self.stream, shard: &self.shard };
+        self.layout.folder(event, source, &mut self.folder);
+        let place = self.places.get(&self.folder).copied();
         if place.is_none() && self.objects.len() >= OBJECTS_OF_A_CUT_MAX {
             return None;
         }
         let first = self.range.map_or(sequence_number, |(first, _)| first);
         self.range = Some((first, sequence_number));
-        let place = match place {
-            Some(place) => place,
-            None => {
-                let key = format!("{folder}/{}.gz", file_stem(event));
-                self.held_bytes += 2 * key.len() + OBJECT_BYTES;
-                self.objects.push(Object { key, gzip: Gzip::new() });
-                self.places.insert(folder, self.objects.len() - 1);
-                self.objects.len() - 1
-            }
-        };
-        let line = event.to_one_line();
-        let gzip = &mut self.objects[place].gzip;
-        let held_before = gzip.held_bytes();
-        gzip.push_line(&line, &mut self.deflate);
-        self.held_bytes = self.held_bytes + gzip.held_bytes() - held_before;
-        self.line_bytes += line.len() as u64 + 1;
-        Some(line.len())
+        let place = place.unwrap_or_else(|| self.begin(event));
+        let content = &mut self.objects[place].content;
+        let held_before = content.held_bytes();
+        let bytes = self.packer.push(content, event);
+        self.held_bytes = self.held_bytes + content.held_bytes() - held_before;
+        self.line_bytes += bytes as u64 + 1;
+        self.line_count += 1;
+        Some(bytes)
+    }
+
+    fn begin(&mut self, event: &LogEvent) -> usize {
+        let (folder, stem) = (self.folder.clone(), self.layout.stem(event));
+        self.held_bytes += 2 * folder.len() + stem.len() + OBJECT_BYTES;
+        self.places.insert(folder.clone(), self.objects.len());
+        self.objects.push(Object { folder, stem, content: self.packer.begin(event) });
+        self.objects.len() - 1
     }
 
     pub(super) fn len(&self) -> usize {
@@ -108,6 +94,10 @@ impl Objects {
     /// Bytes of lines, before compression.
     pub(super) fn line_bytes(&self) -> u64 {
         self.line_bytes
+    }
+
+    pub(super) fn line_count(&self) -> u64 {
+        self.line_count
     }
 
     /// Bytes of memory.
@@ -120,19 +110,19 @@ impl Objects {
         self.range
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.objects.iter().map(|object| object.key.as_str())
+    pub(super) fn key(&self, place: usize, origin: &str) -> String {
+        let Object { folder, stem, .. } = &self.objects[place];
+        self.layout.key(folder, stem, origin)
     }
 
     /// The object at `place` as it is to be written.
-    pub(super) fn whole(&mut self, place: usize, origin: &str) -> (String, Vec<Bytes>) {
-        let Object { key, gzip } = &self.objects[place];
-        (key.clone(), gzip.whole(origin, &mut self.deflate))
+    pub(super) fn whole(&mut self, place: usize, origin: &Arc<str>) -> Whole {
+        self.packer.whole(&self.objects[place].content, origin)
     }
 
     pub(super) fn clear(&mut self) {
         self.objects.clear();
         self.places.clear();
-        (self.line_bytes, self.held_bytes, self.range) = (0, 0, None);
+        (self.line_bytes, self.line_count, self.held_bytes, self.range) = (0, 0, 0, None);
     }
 }

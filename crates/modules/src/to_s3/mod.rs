@@ -1,5 +1,5 @@
-//! Records into objects: gzip, one line an event, one object for each log type and date, under the
-//! originals' keys, in an S3 bucket or in a folder.
+//! Records into objects: lines of JSON or Parquet, one object for each folder of the layout, in an S3 bucket or in a
+//! folder. The originals' layout (log type and date, gzip) is the default.
 //!
 //! Objects are filled over many batches and written when there is enough of them, when the first
 //! line gets old, or when memory gets short; until then the module *holds*, and the mapping keeps
@@ -9,12 +9,14 @@
 //! range of the shard, and its keys) covers all that may be half done: after a crash the same range
 //! comes again, is cut at the same place, and gives the same objects under the same keys. For that
 //! an object depends on the events of the range and on the settings, and on nothing else; where it
-//! is from stands in its gzip comment: `baikonur {module} {stream}/{shard} {first}-{last}`.
+//! is from stands in its gzip header, or its hash in its name: `baikonur {module} {stream}/{shard} {first}-{last}`.
 
+mod content;
 mod encode;
 mod memory;
 mod send;
 mod settings;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -28,22 +30,28 @@ use baikonur_stream::{
 };
 use bytes::Bytes;
 use metrics::{Counter, counter};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tracing::warn;
 
-pub use encode::object_key;
 pub use settings::{InvalidSettings, Settings};
+pub use table::{ColumnType, InvalidColumns, NestedObjects, REST, ScalarType};
 
 use crate::intake::Intake;
-use crate::objects::{ObjectDestination, name};
+use crate::objects::layout::Layout;
+use crate::objects::template::InvalidTemplate;
+use crate::objects::{ObjectDestination, PutMode, name};
+use content::{Packer, Whole};
 use encode::{OBJECTS_OF_A_CUT_MAX, Objects};
 use memory::{Budget, Share};
+use table::{Table, TableError, TableSettings};
 
 /// The reason of events for which no further object is begun.
 pub const TOO_MANY_OBJECTS: &str = "too_many_objects";
 
 fn too_many_objects() -> String {
     format!(
-        "{OBJECTS_OF_A_CUT_MAX} log types and dates are being written, and this would be one more"
+        "{OBJECTS_OF_A_CUT_MAX} objects (log types and dates, or folders) are being written, and this would be one more"
     )
 }
 
@@ -53,6 +61,10 @@ const OBJECTS_MAX: usize = 256;
 const UPLOADS_MAX: usize = 8;
 /// Bytes of lines after which others get a turn: compression would keep them waiting.
 const TURN_BYTES: usize = 128 * 1024;
+/// Tables that are made at the same time.
+const TABLE_MAKERS_MAX: usize = 64;
+/// What a row group takes in memory while it is made, in sizes of its lines.
+const ROW_GROUP_MEMORY: u64 = 3;
 /// Bytes of the module's name in an origin.
 const CONSUMER_BYTES_MAX: usize = 256;
 
@@ -68,22 +80,34 @@ struct Shared {
     destination: Arc<dyn ObjectDestination>,
     clock: Arc<dyn Clock>,
     budget: Arc<Budget>,
+    layout: Arc<Layout>,
+    tables: Arc<TableSettings>,
+    /// Tables that are made at the same time: each takes the memory of a row group.
+    table_makers: Semaphore,
     objects_written: Counter,
     object_bytes: Counter,
 }
 
 impl ToS3 {
     /// A module that puts what `intake` takes into `destination`, opened from the settings'
-    /// [`location`](Settings::location).
+    /// [`location`](Settings::location) and [`properties`](Settings::properties).
+    ///
+    /// # Errors
+    /// A `key_layout` that cannot be.
     pub fn new(
         settings: Settings,
         intake: Arc<Intake>,
         destination: Arc<dyn ObjectDestination>,
         clock: Arc<dyn Clock>,
-    ) -> Self {
+    ) -> Result<Self, InvalidTemplate> {
         let module = intake.consumer().to_string();
+        let makers = settings.memory_bytes / (ROW_GROUP_MEMORY * settings.row_group_bytes).max(1);
+        let makers = usize::try_from(makers).unwrap_or(usize::MAX);
         let shared = Shared {
             budget: Budget::new(settings.memory_bytes),
+            layout: Arc::new(settings.layout()?),
+            tables: Arc::new(TableSettings::of(&settings, intake.schema().clone())),
+            table_makers: Semaphore::new(makers.clamp(1, TABLE_MAKERS_MAX)),
             settings,
             intake,
             destination,
@@ -91,7 +115,7 @@ impl ToS3 {
             objects_written: counter!("baikonur_objects_written_total", "module" => module.clone()),
             object_bytes: counter!("baikonur_object_bytes_total", "module" => module),
         };
-        Self { shared: Arc::new(shared) }
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 
@@ -99,9 +123,10 @@ impl ToS3 {
 impl Module for ToS3 {
     async fn open(&self, shard: &ShardAddress) -> Result<Box<dyn Deliver>, OpenError> {
         let shared = self.shared.clone();
+        let packer = Packer::new(&shared.settings, &shared.tables);
         Ok(Box::new(Archiving {
             shard: shard.clone(),
-            objects: Objects::new(shared.settings.compression_level),
+            objects: Objects::new(&shared.layout, packer, shard),
             held_since: None,
             share: Share::of(&shared.budget),
             stored: Vec::new(),
@@ -158,16 +183,15 @@ impl Deliver for Archiving {
     }
 
     fn keys(&self) -> Vec<String> {
-        self.objects.keys().map(str::to_owned).collect()
+        let Some((_, origin)) = self.origin() else { return Vec::new() };
+        (0..self.objects.len()).map(|place| self.objects.key(place, &origin)).collect()
     }
 
     async fn close(&mut self) -> Delivery {
-        let Some((first, last)) = self.objects.range() else {
+        let Some((first, origin)) = self.origin() else {
             return Delivery::delivered();
         };
-        let module = name(self.shared.intake.consumer().as_str(), CONSUMER_BYTES_MAX);
-        let origin = format!("baikonur {module} {} {first}-{last}", self.shard);
-        match self.write(origin.into()).await {
+        match self.write(origin).await {
             Ok(()) => {
                 self.discard();
                 Delivery::delivered()
@@ -189,6 +213,13 @@ impl Deliver for Archiving {
 }
 
 impl Archiving {
+    /// The first record of what is held, and where the objects are from.
+    fn origin(&self) -> Option<(SequenceNumber, Arc<str>)> {
+        let (first, last) = self.objects.range()?;
+        let module = name(self.shared.intake.consumer().as_str(), CONSUMER_BYTES_MAX);
+        Some((first, format!("baikonur {module} {} {first}-{last}", self.shard).into()))
+    }
+
     /// When what is held wants to be written; none when nothing is.
     fn close_wish(&mut self) -> Option<Close> {
         let Shared { settings, clock, .. } = &*self.shared;
@@ -198,6 +229,7 @@ impl Archiving {
         let now = clock.monotonic();
         let age = now.saturating_sub(*self.held_since.get_or_insert(now));
         let full = self.objects.line_bytes() >= settings.buffer_bytes
+            || settings.buffer_records.is_some_and(|most| self.objects.line_count() >= most)
             || self.objects.len() > OBJECTS_MAX
             || self.share.is_exceeded();
         Some(if full { Close::Now } else { Close::Within(settings.age_max().saturating_sub(age)) })
@@ -218,7 +250,17 @@ impl Archiving {
             if failure.is_some() {
                 break;
             }
-            let (key, content) = self.objects.whole(place, &origin);
+            let key = self.objects.key(place, &origin);
+            let content = match self.objects.whole(place, &origin) {
+                Whole::Ready(content) => content,
+                Whole::Table(table) => match self.shared.make(table).await {
+                    Ok(content) => content,
+                    Err(reason) => {
+                        failure = Some(format!("{key}: {reason}"));
+                        break;
+                    }
+                },
+            };
             uploads.spawn(self.shared.clone().upload(place, key, content, origin.clone()));
         }
         while let Some(ended) = uploads.join_next().await {
@@ -242,6 +284,19 @@ impl Archiving {
 }
 
 impl Shared {
+    /// Makes the file of a table, away from those who wait for the network.
+    async fn make(&self, table: Box<Table>) -> Result<Vec<Bytes>, String> {
+        let _turn = self.table_makers.acquire().await.map_err(|error| error.to_string())?;
+        let table = Arc::new(*table);
+        let what = match off_thread(&table, Table::file).await {
+            Ok(file) => return Ok(file),
+            Err(what) => what,
+        };
+        // No record may stop its shard: the same range always ends here.
+        warn!("{}: {what}; all fields of the object go into the column {REST}", table.origin);
+        off_thread(&table, Table::plain_file).await
+    }
+
     async fn upload(
         self: Arc<Self>,
         place: usize,
@@ -250,11 +305,26 @@ impl Shared {
         origin: Arc<str>,
     ) -> Result<usize, String> {
         let bytes: usize = content.iter().map(Bytes::len).sum();
-        send::store(&*self.destination, &key, content, &origin)
-            .await
-            .map_err(|error| error.to_string())?;
+        let stored = if self.layout.names_origin() {
+            self.destination.put(&key, content, PutMode::Overwrite).await
+        } else {
+            send::store(&*self.destination, &key, content, &origin).await.map(|_| ())
+        };
+        stored.map_err(|error| error.to_string())?;
         self.objects_written.increment(1);
         self.object_bytes.increment(bytes as u64);
         Ok(place)
+    }
+}
+
+async fn off_thread(
+    table: &Arc<Table>,
+    make: fn(&Table) -> Result<Vec<Bytes>, TableError>,
+) -> Result<Vec<Bytes>, String> {
+    let table = Arc::clone(table);
+    match tokio::task::spawn_blocking(move || make(&table)).await {
+        Ok(Ok(file)) => Ok(file),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(format!("making the table was cut short: {error}")),
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The wanted key comes from the object's first event, and another object may have it: the same line
 //! sent twice, through two streams or in two cuts, has the same type, time and id. So each object
-//! says in its gzip comment where it is from, and who finds a key taken by another origin goes to a
-//! second key, made from the wanted one and a hash of the own origin: that one is nobody else's.
+//! says in its gzip header where it is from, and who finds a key taken by another origin goes to a
+//! second key, made from the wanted one and a hash of the own origin: that one is nobody else's. Layouts that name the
+//! origin in every key do without all of this.
 //!
 //! Between looking and writing nothing may come in between: within this process a lock sees to it,
 //! and across processes a conditional write where the server has one.
@@ -99,7 +100,7 @@ async fn owner(
 ) -> Result<Owner, ObjectError> {
     match destination.head(key, HEAD_BYTES).await {
         Ok(None) => Ok(Owner::Nobody),
-        Ok(Some(head)) if gzip::comment(&head) == Some(origin) => Ok(Owner::We),
+        Ok(Some(head)) if gzip::origin(&head) == Some(origin) => Ok(Owner::We),
         Ok(Some(_)) => Ok(Owner::Another),
         Err(error @ ObjectError::Forbidden(_)) => Ok(Owner::Hidden(error)),
         Err(error) => Err(error),

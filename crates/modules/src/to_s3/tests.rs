@@ -1,6 +1,8 @@
 //! Archiving into a real folder: layout, cuts, and every line exactly once through failures and
 //! crashes. Only the failures are played.
 
+mod formats;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 use std::path::Path;
@@ -96,7 +98,7 @@ impl Archive {
         let clock = Arc::new(SetClock::default());
         let intake = Intake::new(&IntakeSettings::default(), &ConsumerName::new("archive"));
         let intake = Arc::new(intake.unwrap());
-        let module = ToS3::new(settings, intake, destination.clone(), clock.clone());
+        let module = ToS3::new(settings, intake, destination.clone(), clock.clone()).unwrap();
         Self { folder, destination, clock, module }
     }
 
@@ -108,17 +110,20 @@ impl Archive {
         self.module.open(&shard(stream)).await.unwrap()
     }
 
+    /// The files by key.
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        visit(self.folder.path(), &mut |path| {
+            let key = path.strip_prefix(self.folder.path()).unwrap().display().to_string();
+            files.insert(key, std::fs::read(path).unwrap());
+        });
+        files
+    }
+
     /// The objects by key, with their lines.
     fn objects(&self) -> BTreeMap<String, Vec<String>> {
-        let mut objects = BTreeMap::new();
-        visit(self.folder.path(), &mut |path| {
-            let packed = std::fs::read(path).unwrap();
-            let mut text = String::new();
-            flate2::read::GzDecoder::new(&*packed).read_to_string(&mut text).unwrap();
-            let key = path.strip_prefix(self.folder.path()).unwrap().display().to_string();
-            objects.insert(key, text.lines().map(str::to_owned).collect());
-        });
-        objects
+        let files = self.files().into_iter();
+        files.map(|(key, bytes)| (key.clone(), formats::lines_of(&key, &bytes))).collect()
     }
 
     fn lines(&self) -> Vec<String> {
@@ -221,6 +226,11 @@ async fn objects_are_wanted_written_by_age_size_number_and_memory() {
     assert_eq!(archiving.deliver(&batch(&[line(0), line(1)])).await.outcome, now);
     archiving.close().await;
     assert_eq!(archiving.deliver(&batch(&[line(0)])).await.outcome, within(60));
+
+    let archive = Archive::new(Settings { buffer_records: Some(2), ..Settings::default() });
+    let mut archiving = archive.open("a").await;
+    assert_eq!(archiving.deliver(&batch(&[line(0)])).await.outcome, within(60));
+    assert_eq!(archiving.deliver(&batch(&[line(0)])).await.outcome, now);
 
     let archive = Archive::new(Settings { memory_bytes: 5000, ..Settings::default() });
     let (mut one, mut two) = (archive.open("a").await, archive.open("b").await);
@@ -371,13 +381,14 @@ async fn deliver(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
     #[test]
     fn every_line_is_in_the_archive_exactly_once(
         lines in lines(), one in steps(), two in steps(), no_create in any::<bool>(),
+        text in prop::sample::select(formats::ALL.to_vec()),
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-        let archive = Archive::on(Settings::default(), no_create);
+        let archive = Archive::on(formats::settings(text), no_create);
         let (halves, records) = (lines.split_at(24), records(&lines[..24]));
         let others: Vec<Record> = self::records(halves.1);
         let (done, done_two) = runtime.block_on(async {

@@ -22,8 +22,9 @@ impl<'t> Key<'t> {
         Self { raw, escaped }
     }
 
-    #[cfg(test)]
-    pub(super) fn raw(self) -> &'t [u8] {
+    /// The key as it is written between its quotes.
+    #[inline]
+    pub fn raw(self) -> &'t [u8] {
         self.raw
     }
 
