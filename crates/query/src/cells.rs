@@ -56,7 +56,8 @@ impl Span {
         Some(Self { start: u32::try_from(range.start).ok()?, end: u32::try_from(range.end).ok()? })
     }
 
-    fn of(self, text: &[u8]) -> &[u8] {
+    /// What stands there.
+    pub(crate) fn of(self, text: &[u8]) -> &[u8] {
         text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }

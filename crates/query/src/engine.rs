@@ -198,12 +198,14 @@ impl Engine {
         if let Some(name) = text.strip_prefix("no such table: ") {
             return QueryError::NoTable { name: name.to_owned() };
         }
-        match text.strip_prefix("no such column: ") {
-            Some(name) => QueryError::Sql(format!(
-                "no such column: {name}; a field that few records have is reached by _record ->> '$.field'"
-            )),
-            None => QueryError::Sql(text),
-        }
+        let hint = if text.starts_with("no such column: ") {
+            "; a field that few records have is reached by _record ->> '$.field'"
+        } else if text.ends_with(": syntax error") {
+            "; a name that is a word of SQL, or no plain word, stands in double quotes"
+        } else {
+            ""
+        };
+        QueryError::Sql(format!("{text}{hint}"))
     }
 }
 

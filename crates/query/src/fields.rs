@@ -140,6 +140,15 @@ fn cell(line: &[u8], start: usize, value: &Range<usize>, made: &mut Vec<u8>) -> 
     }
 }
 
+/// The value of a JSON text of its own, as that of a field would be. None for what is no JSON, or has no room.
+pub(crate) fn json(text: &[u8], made: &mut Vec<u8>) -> Option<Cell> {
+    let root = scan::root(text, |cursor, _| cursor.value().map(|_| ())).ok()?;
+    match cell(text, 0, &root.span, made) {
+        Cell::Text(span) => put(made, span.of(text)).map(Cell::Made),
+        cell => Some(cell),
+    }
+}
+
 fn number(text: &[u8]) -> Cell {
     let text = std::str::from_utf8(text).unwrap_or_default();
     match text.parse() {

@@ -6,7 +6,7 @@ pub(crate) enum Codec {
     Plain,
     Gzip,
     Zstd,
-    /// The framing format of Snappy, which its command line tools write.
+    /// The framing format of Snappy, or the blocks of Hadoop's codec.
     Snappy,
 }
 

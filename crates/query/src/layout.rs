@@ -1,8 +1,8 @@
 //! What the key of an object says of it: log type, date, partitions.
 //!
 //! Two layouts are read, also mixed: the originals' `{log_type}/{YYYY-MM}/{DD}/…`, with the variants `{YYYY-MM-DD}` and
-//! `{YYYY}/{MM}/{DD}`, with or without an hour, and Hive's `key=value` folders. What is neither a date nor a `key=value`
-//! is the log type; a folder `log_type=…` outranks it.
+//! `{YYYY}/{MM}/{DD}`, with or without an hour, and Hive's `key=value` folders. The folders before the first date or
+//! `key=value` are the log type, or those behind it where there is none before; a folder `log_type=…` outranks them.
 
 use percent_encoding::percent_decode_str;
 
@@ -30,7 +30,7 @@ impl Place {
     pub(crate) fn of(key: &str) -> Self {
         let folders: Vec<&str> =
             key.rsplit_once('/').map_or("", |(folders, _)| folders).split('/').collect();
-        let mut names = Vec::new();
+        let (mut before, mut behind) = (Vec::new(), Vec::new());
         let (mut partitions, mut declared, mut date) = (Vec::new(), None, None);
         let mut at = 0;
         while let Some(folder) = folders.get(at) {
@@ -45,6 +45,8 @@ impl Place {
                 date = Some(found);
                 at += used;
             } else {
+                let is_before = partitions.is_empty() && declared.is_none() && date.is_none();
+                let names = if is_before { &mut before } else { &mut behind };
                 if !folder.is_empty() {
                     names.push(decoded(folder));
                 }
@@ -52,6 +54,7 @@ impl Place {
             }
         }
         let date = date.or_else(|| partitioned_date(&partitions));
+        let names = if before.is_empty() { behind } else { before };
         let log_type = match declared {
             Some(declared) => declared,
             None if names.is_empty() => NO_FOLDER.to_owned(),
@@ -148,7 +151,9 @@ pub(crate) fn is_date(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn place(key: &str) -> (String, Option<String>, Vec<(String, Option<String>)>) {
+    type Partitions = Vec<(String, Option<String>)>;
+
+    fn place(key: &str) -> (String, Option<String>, Partitions) {
         let Place { log_type, date, partitions } = Place::of(key);
         (log_type, date, partitions)
     }
@@ -170,7 +175,9 @@ mod tests {
             ("auth/2015/05/17/x.gz", "auth", date.clone()),
             ("auth/2015/05/17/23/x.gz", "auth", date.clone()),
             ("2015-05/17/x.gz", NO_FOLDER, date.clone()),
-            ("2015/05/17/x.gz", NO_FOLDER, date),
+            ("2015/05/17/x.gz", NO_FOLDER, date.clone()),
+            ("2015/05/17/auth/x.gz", "auth", date.clone()),
+            ("auth/2015-05/17/info/x.gz", "auth", date),
             ("auth/x.gz", "auth", None),
             ("x.gz", NO_FOLDER, None),
             ("auth/2015-02/30/x.gz", "auth/2015-02/30", None),

@@ -21,6 +21,7 @@ mod lines;
 mod parquet;
 mod progress;
 mod scan;
+mod snappy;
 mod store;
 mod table;
 

@@ -4,8 +4,8 @@ use std::io::{self, Read};
 
 use memchr::memrchr;
 
-use crate::QueryError;
 use crate::format::Codec;
+use crate::{QueryError, snappy};
 
 /// The longest line, in bytes: as much as may come out of the decompression of one Kinesis record. It bounds what a
 /// compressed line of nothing but zeros costs.
@@ -35,14 +35,16 @@ pub(crate) enum Failure {
 impl Blocks {
     /// The lines of an object of this codec.
     pub(crate) fn new(codec: Codec, stored: impl Read + 'static) -> Self {
-        let (reader, failed): (Box<dyn Read>, _) = match codec {
-            Codec::Plain => (Box::new(stored), None),
-            Codec::Gzip => (Box::new(flate2::read::MultiGzDecoder::new(stored)), None),
-            Codec::Snappy => (Box::new(snap::read::FrameDecoder::new(stored)), None),
-            Codec::Zstd => match zstd::stream::read::Decoder::new(stored) {
-                Ok(decoder) => (Box::new(decoder), None),
-                Err(error) => (Box::new(io::empty()), Some(failure(&error))),
-            },
+        let reader: io::Result<Box<dyn Read>> = match codec {
+            Codec::Plain => Ok(Box::new(stored)),
+            Codec::Gzip => Ok(Box::new(flate2::read::MultiGzDecoder::new(stored))),
+            Codec::Snappy => snappy::decoder(stored),
+            Codec::Zstd => zstd::stream::read::Decoder::new(stored)
+                .map(|decoder| Box::new(decoder) as Box<dyn Read>),
+        };
+        let (reader, failed): (Box<dyn Read>, _) = match reader {
+            Ok(reader) => (reader, None),
+            Err(error) => (Box::new(io::empty()), Some(failure(&error))),
         };
         Self { reader, rest: Vec::new(), ended: false, failed }
     }

@@ -17,6 +17,7 @@ pub(super) struct S3 {
 }
 
 impl S3 {
+    #[allow(clippy::needless_update, reason = "what else there is to set is as without a flag")]
     pub(super) fn settings(&self) -> S3Settings {
         S3Settings {
             endpoint: self.s3_endpoint.clone(),

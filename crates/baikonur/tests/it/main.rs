@@ -4,6 +4,7 @@
 
 mod check;
 mod explain;
+mod query;
 mod running;
 mod streams;
 mod up;

@@ -13,6 +13,7 @@ use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor, Type};
 use super::json::Shape;
 use super::{Stop, nested, too_large};
 use crate::cells::{Cell, put};
+use crate::fields;
 
 /// A column at the top of the schema.
 pub(super) enum Column<'g> {
@@ -25,6 +26,7 @@ impl<'g> Column<'g> {
         group: &'g dyn RowGroupReader,
         schema: &SchemaDescriptor,
         root: usize,
+        json: Json,
     ) -> Result<Self, Stop> {
         let field = schema.root_schema().get_fields()[root].clone();
         let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == root);
@@ -34,7 +36,7 @@ impl<'g> Column<'g> {
         if field.is_primitive() && descriptor.max_rep_level() == 0 {
             return Ok(Self::Flat(Box::new(Flat {
                 reader: group.get_column_reader(leaf)?,
-                kind: Kind::of(&descriptor),
+                kind: Kind::of(&descriptor, json),
                 name: field.name().to_owned(),
                 optional: descriptor.max_def_level() > 0,
                 levels: Vec::new(),
@@ -51,7 +53,7 @@ impl<'g> Column<'g> {
             Self::Nested(_) => Shape::Json,
             Self::Flat(flat) => match flat.kind {
                 Kind::Boolean => Shape::Boolean,
-                Kind::Json => Shape::Json,
+                Kind::Json(_) => Shape::Json,
                 _ => Shape::Plain,
             },
         }
@@ -99,6 +101,15 @@ pub(super) struct Flat {
     levels: Vec<i16>,
 }
 
+/// What becomes of a column whose texts are JSON: where a field has several types, that is how writers keep them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Json {
+    /// They stay texts.
+    Kept,
+    /// Each becomes the value that it stands for, as in lines.
+    Read,
+}
+
 /// What the values of a column mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -112,14 +123,14 @@ enum Kind {
     Timestamp(i128, usize, bool),
     /// The same, of the day.
     Time(i128, usize),
-    Json,
+    Json(Json),
     Uuid,
     /// Text where it is UTF-8: old writers do not say that a column is text.
     Bytes,
 }
 
 impl Kind {
-    fn of(descriptor: &ColumnDescriptor) -> Self {
+    fn of(descriptor: &ColumnDescriptor, json: Json) -> Self {
         let unit = |unit: &TimeUnit| match unit {
             TimeUnit::MILLIS => (1_000_000, 3),
             TimeUnit::MICROS => (1000, 6),
@@ -153,7 +164,7 @@ impl Kind {
             (ConvertedType::TIMESTAMP_MICROS, _) => Self::Timestamp(1000, 6, true),
             (ConvertedType::TIME_MILLIS, _) => Self::Time(1_000_000, 3),
             (ConvertedType::TIME_MICROS, _) => Self::Time(1000, 6),
-            (ConvertedType::JSON, _) => Self::Json,
+            (ConvertedType::JSON, _) => Self::Json(json),
             // How timestamps were written before there was a type for them.
             (_, Physical::INT96) => Self::Timestamp(1, 9, false),
             (_, Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY) => Self::Bytes,
@@ -284,6 +295,9 @@ impl Kind {
                 put(made, parts.join("-").as_bytes()).map(Cell::Made)
             }
             Self::Decimal(_) | Self::Uuid => put(made, bytes).map(Cell::Blob),
+            Self::Json(Json::Read) if simdutf8::basic::from_utf8(bytes).is_ok() => {
+                fields::json(bytes, made).or_else(|| put(made, bytes).map(Cell::Made))
+            }
             _ => {
                 let is_text = simdutf8::basic::from_utf8(bytes).is_ok();
                 put(made, bytes).map(if is_text { Cell::Made } else { Cell::Blob })

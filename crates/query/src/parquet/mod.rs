@@ -1,23 +1,30 @@
 //! Rows of a Parquet object: of the columns that a statement asks for, no others are fetched or decoded.
 //!
 //! Plain columns are read column by column (`column`); lists, maps and groups become JSON text (`nested`). The record
-//! of a row is a JSON object of all its columns that are not NULL.
+//! of a row is a JSON object of all its columns that are not NULL, with what its writer could not put into a column.
 
 mod column;
 mod json;
 mod nested;
 mod ranges;
 
+use std::borrow::Cow;
+
+use baikonur_record::scan;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
+use rusqlite::types::ValueRef;
 
 use crate::QueryError;
 use crate::cells::{Cell, Rows, Wants, put};
 use crate::scan::Halt;
-use column::Column;
+use column::{Column, Json};
 pub(crate) use ranges::Ranges;
+
+/// The column in which `kinesis-to-s3` keeps, as a JSON object, what of a record fits into no other one.
+const REST: &str = "_rest";
 
 /// Bytes of rows, before compression, that travel together at most, as the object itself tells.
 const GROUP_BYTES: u64 = 1 << 20;
@@ -100,13 +107,14 @@ fn row_group(
     let root_of = |name: &str| roots.iter().position(|root| root.name() == name);
     let mut fields = Vec::new();
     for field in &wants.fields {
-        let root = root_of(field).map(|root| Column::open(group, schema, root)).transpose()?;
+        let root =
+            root_of(field).map(|root| Column::open(group, schema, root, Json::Read)).transpose()?;
         fields.push(root);
     }
     let mut all = Vec::new();
     if wants.record {
         for (place, root) in roots.iter().enumerate() {
-            all.push((root.name(), Column::open(group, schema, place)?));
+            all.push((root.name(), Column::open(group, schema, place, Json::Kept)?));
         }
     }
     let mut done = 0;
@@ -139,13 +147,19 @@ fn records(all: &mut [(&str, Column<'_>)], rows: &mut Rows) -> Result<(), Stop> 
     for (_, column) in all.iter_mut() {
         column.read(rows.count, &mut parts.made, &mut parts.cells)?;
     }
+    let rest = all.iter().position(|(name, _)| *name == REST);
     let mut text = Vec::new();
     for row in 0..rows.count {
         text.clear();
         text.push(b'{');
+        let rest =
+            rest.and_then(|place| members(parts.value(place, row)).map(|members| (place, members)));
         for (place, (name, column)) in all.iter().enumerate() {
             let value = parts.value(place, row);
-            if value == rusqlite::types::ValueRef::Null {
+            let is_in_rest = rest.as_ref().is_some_and(|(of_rest, (_, names))| {
+                place == *of_rest || names.iter().any(|known| **known == *name.as_bytes())
+            });
+            if value == ValueRef::Null || is_in_rest {
                 continue;
             }
             if text.len() > 1 {
@@ -155,11 +169,30 @@ fn records(all: &mut [(&str, Column<'_>)], rows: &mut Rows) -> Result<(), Stop> 
             text.push(b':');
             column.shape().write(value, &mut text);
         }
+        if let Some((_, (members, _))) = &rest {
+            if text.len() > 1 && !members.is_empty() {
+                text.push(b',');
+            }
+            text.extend_from_slice(members);
+        }
         text.push(b'}');
         let span = put(&mut rows.made, &text).ok_or_else(too_large)?;
         rows.cells[row * rows.width + rows.width - 1] = Cell::Made(span);
     }
     Ok(())
+}
+
+/// What stands between the braces of a JSON object, and the names in it.
+fn members(value: ValueRef<'_>) -> Option<(&[u8], Vec<Cow<'_, [u8]>>)> {
+    let ValueRef::Text(text) = value else { return None };
+    let mut names = Vec::new();
+    let root = scan::root(text, |cursor, key| {
+        cursor.value()?;
+        names.push(key.text());
+        Ok(())
+    });
+    let inner = text[root.ok()?.span].strip_prefix(b"{")?.strip_suffix(b"}")?;
+    Some((inner.trim_ascii(), names))
 }
 
 fn too_large() -> Stop {

@@ -13,8 +13,8 @@ fn record(day: u32, number: u64) -> String {
     json!({
         "log_type": "apache access", "log_id": format!("{day}-{number}"),
         "time": format!("2015-05-{day:02}T{:02}:00:00.000+00:00", number % 24),
-        "status": if number % 3 == 0 { json!(200) } else { json!("404") },
-        "bytes": number * 100, "agent": {"name": format!("agent {}", number % 2)}, "cached": number % 5 == 0,
+        "status": if number.is_multiple_of(3) { json!(200) } else { json!("404") },
+        "bytes": number * 100, "agent": {"name": format!("agent {}", number % 2)}, "cached": number.is_multiple_of(5),
     })
     .to_string()
 }

@@ -19,7 +19,9 @@ const SCHEMA: &str = "message record {
     required int64 at (TIMESTAMP(MICROS, true));
     optional int32 day (DATE);
     optional binary agent (JSON);
+    optional binary mixed (JSON);
     optional group tags (LIST) { repeated group list { optional binary element (UTF8); } }
+    optional binary _rest (JSON);
 }";
 
 /// Rows of several row groups: `n` is NULL in every third one.
@@ -63,6 +65,21 @@ fn object(groups: i64, rows: i64, compression: Compression) -> Vec<u8> {
                 6 => {
                     let values: Vec<_> =
                         some.iter().map(|number| text(format!("{{\"name\":{number}}}"))).collect();
+                    column.typed::<ByteArrayType>().write_batch(&values, Some(&is_some), None)
+                }
+                7 => {
+                    let mixed = ["1", "\"a \\\"b\"", "[true]", "0.5", "false"];
+                    let values: Vec<_> = numbers
+                        .iter()
+                        .map(|&number| text(mixed[number as usize % 5].to_owned()))
+                        .collect();
+                    column.typed::<ByteArrayType>().write_batch(&values, Some(&all), None)
+                }
+                9 => {
+                    let values: Vec<_> = some
+                        .iter()
+                        .map(|number| text(format!("{{\"day\":\"none\",\"r\":{number}}}")))
+                        .collect();
                     column.typed::<ByteArrayType>().write_batch(&values, Some(&is_some), None)
                 }
                 // Two elements, the second one NULL, in every row.
@@ -119,7 +136,9 @@ fn rows_come_back_as_they_were_written() {
                 json!("2015-05-17T10:05:03.130001Z"),
                 json!("2015-05-17"),
                 json!("{\"name\":10001}"),
+                json!("a \"b"),
                 json!("[\"t\\\"10001\",null]"),
+                json!("{\"day\":\"none\",\"r\":10001}"),
             ]]
         );
     }
@@ -133,19 +152,36 @@ fn a_record_is_a_json_object_of_what_is_not_null() {
     let records: Vec<Json> =
         rows.iter().map(|row| serde_json::from_str(row[0].as_str().unwrap()).unwrap()).collect();
     let record = |number: i64, time: &str| {
+        let mixed = [json!(1), json!("a \"b"), json!([true]), json!(0.5)];
         let mut record = json!({
-            "log_type": "auth", "share": number as f64 / 4.0, "ok": number % 2 == 0, "at": time,
+            "log_type": "auth", "mixed": mixed[number as usize], "share": number as f64 / 4.0, "ok": number % 2 == 0, "at": time,
             "day": "2015-05-17", "tags": [format!("t\"{number}"), null],
         });
         if number % 3 != 0 {
             record["n"] = json!(number);
             record["agent"] = json!({"name": number});
+            // What is in the rest outranks the column.
+            record["day"] = json!("none");
+            record["r"] = json!(number);
         }
         record
     };
     assert_eq!(records[0], record(0, "2015-05-17T10:05:03.120000Z"));
     assert_eq!(records[1], record(1, "2015-05-17T10:05:03.120001Z"));
-    assert_eq!(records.len(), 4);
+    assert_eq!(
+        (&records[2], &records[3]),
+        (&record(2, "2015-05-17T10:05:03.120002Z"), &record(3, "2015-05-17T10:05:03.120003Z"),)
+    );
+    let rows_of_mixed = folder.rows("select mixed, typeof(mixed) from auth order by at");
+    assert_eq!(
+        rows_of_mixed,
+        [
+            [json!(1), json!("integer")],
+            [json!("a \"b"), json!("text")],
+            [json!("[true]"), json!("text")],
+            [json!(0.5), json!("real")],
+        ]
+    );
     assert_eq!(rows[1][1], json!(1));
     let rows = folder.rows("select count(*) from logs where _record ->> '$.agent.name' = 2");
     assert_eq!(rows, [[1]]);
