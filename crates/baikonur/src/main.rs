@@ -1,6 +1,5 @@
 //! The command line: log routing on Kinesis in one binary.
 
-mod amazon;
 mod autoscale;
 mod client;
 mod commands;

@@ -94,6 +94,12 @@ impl Environment {
         Self { values, known: Vec::new() }
     }
 
+    /// Sets a key that no variable says.
+    pub fn default_to(&mut self, key: &str, text: String) {
+        let name = key.to_ascii_uppercase();
+        self.values.entry(key.to_owned()).or_insert(Variable { name, text });
+    }
+
     /// Takes one text out.
     pub fn take_text(&mut self, key: &str) -> Option<String> {
         self.values.remove(key).map(|variable| variable.text)
@@ -286,7 +292,7 @@ impl<'de> Deserializer<'de> for Text<'_> {
 #[cfg(test)]
 mod tests {
     use baikonur_modules::intake::IntakeSettings;
-    use baikonur_modules::{to_es, to_s3};
+    use baikonur_modules::{cluster, to_es, to_s3};
 
     use super::*;
 
@@ -328,10 +334,11 @@ mod tests {
             ("BAIKONUR_PASSWORD", "[not JSON"),
             ("BAIKONUR_USERNAME", "1"),
         ]);
-        let settings: to_es::Settings = environment.take().unwrap();
+        let cluster: cluster::Settings = environment.take().unwrap();
+        let settings = to_es::Settings { cluster, ..environment.take().unwrap() };
         assert_eq!(settings.index_name_prefix, "2026");
-        assert_eq!((settings.bulk_records, settings.gzip), (7, Some(false)));
-        assert_eq!(settings.username.as_deref(), Some("1"));
+        assert_eq!((settings.bulk_records, settings.cluster.gzip), (7, Some(false)));
+        assert_eq!(settings.cluster.username.as_deref(), Some("1"));
     }
 
     #[test]

@@ -5,11 +5,15 @@
 //! where to go on. The binary `bootstrap` puts it on the Lambda runtime; `baikonur invoke` runs it on a file.
 
 mod answer;
+mod cleaning;
 mod environment;
 mod event;
 mod function;
+mod open;
 
 pub use answer::{Answer, BatchItemFailure};
+pub use cleaning::{Cleaned, clean};
 pub use environment::{Environment, InvalidEnvironment};
 pub use event::{InvalidEvent, KinesisEvent};
 pub use function::Function;
+pub use open::{OpenError, Opened, open_function};

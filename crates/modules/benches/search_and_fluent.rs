@@ -21,8 +21,8 @@ use baikonur_modules::to_fluent::{
 };
 use baikonur_modules::{cluster, to_es};
 use baikonur_stream::{
-    Batch, Clock, ConsumerName, Deliver, Delivery, Module, Outcome, PartitionKey, Record, SequenceNumber,
-    ShardAddress, ShardId, StreamName, SystemClock, Timestamp,
+    Batch, Clock, ConsumerName, Deliver, Delivery, Module, Outcome, PartitionKey, Record,
+    SequenceNumber, ShardAddress, ShardId, StreamName, SystemClock, Timestamp,
 };
 use bytes::Bytes;
 use flate2::{Compress, FlushCompress, Status};

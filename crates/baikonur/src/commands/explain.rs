@@ -122,9 +122,7 @@ impl Explain {
                 Kind::ToS3(settings) => {
                     Destination::Key(format!("{}/", settings.location()?), settings.layout()?)
                 }
-                Kind::ToElasticsearch(settings) => {
-                    Destination::Index { settings, with_id: true }
-                }
+                Kind::ToElasticsearch(settings) => Destination::Index { settings, with_id: true },
                 Kind::ToFluent(settings) => Destination::Tag(settings.tag_template()?),
             };
             let module = Some((module.name, kind));

@@ -17,12 +17,13 @@ use baikonur_modules::settings::keys_of;
 use baikonur_stream::{RetentionHours, StreamMode, StreamName, StreamProperties};
 use serde::Deserialize;
 
+pub(crate) use baikonur_assembly::{Kind, Problem};
 pub(crate) use cleaner::CleanerConfig;
 pub(crate) use kinesis::{Consumption, KinesisConfig};
 pub(crate) use leases::LeasesConfig;
 use mistake::Mistake;
 pub(crate) use mistake::Mistakes;
-pub(crate) use module::{Kind, ModuleConfig, Problem};
+pub(crate) use module::ModuleConfig;
 pub(crate) use server::ServerConfig;
 
 use document::{Document, Section};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use baikonur_assembly::Kind;
 use baikonur_mapping as mapping;
 use baikonur_modules::failed_store::on_failure::OnFailurePlace;
 use baikonur_modules::intake::IntakeSettings;
 use baikonur_modules::objects::{Location, S3Settings};
 use baikonur_modules::settings::keys_of;
-use baikonur_modules::{cluster, failed_store, forward, to_es, to_fluent, to_s3};
+use baikonur_modules::{cluster, failed_store, forward, to_es};
 use baikonur_stream::{ConsumerName, StreamName};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -37,96 +38,24 @@ pub(crate) struct ModuleConfig {
     pub(crate) s3: S3Settings,
 }
 
-/// What a module does, with the settings that only this kind has.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Kind {
-    Forward(forward::Settings),
-    ToS3(to_s3::Settings),
-    ToElasticsearch(Box<to_es::Settings>),
-    ToFluent(to_fluent::Settings),
-}
-
-/// A setting that cannot work, in the words of its room.
-pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
-
 /// Names as the configuration spells them.
 const KINDS: [&str; 5] =
-    ["kinesis-forward", "kinesis-to-s3", "kinesis-to-es", "kinesis-to-fluent", cleaner::KIND];
+    [Kind::NAMES[0], Kind::NAMES[1], Kind::NAMES[2], Kind::NAMES[3], cleaner::KIND];
 
 /// The longest name of a module: it becomes a part of file names and of keys in the store.
 const NAME_BYTES_MAX: usize = 128;
 
-impl Kind {
-    /// The module's type as the configuration spells it.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Forward(_) => KINDS[0],
-            Self::ToS3(_) => KINDS[1],
-            Self::ToElasticsearch(_) => KINDS[2],
-            Self::ToFluent(_) => KINDS[3],
-        }
-    }
-
-    /// Where records go, as a user would say it.
-    pub(crate) fn destination(&self) -> String {
-        match self {
-            Self::Forward(settings) => settings.targets().map_or_else(
-                |error| error.to_string(),
-                |targets| {
-                    let names = targets.iter().map(|target| target.target_stream_name.as_str());
-                    let names: Vec<_> = names.collect();
-                    let kind = if names.len() == 1 { "stream" } else { "streams" };
-                    format!("{kind} {}", names.join(", "))
-                },
-            ),
-            Self::ToS3(settings) => settings
-                .location()
-                .map_or_else(|error| error.to_string(), |place| place.to_string()),
-            Self::ToElasticsearch(settings) => settings.shown_destination(),
-            Self::ToFluent(settings) => settings.shown_destination(),
-        }
-    }
-
-    /// Why a shard cannot be dealt to lanes for this module, if it cannot.
-    fn refuses_lanes(&self) -> Option<&'static str> {
-        match self {
-            Self::ToS3(_) => Some(
-                "parallelization_factor must be 1 for kinesis-to-s3, which announces all objects of a shard as one range; more shards are written side by side",
-            ),
-            Self::Forward(_) | Self::ToElasticsearch(_) | Self::ToFluent(_) => None,
-        }
-    }
-
-    /// `batch_size` where the file does not say it. Embedded targets wait for an fsync with each put and remember what
-    /// they have: large batches make good a backlog fast, and none of it is put twice. Elsewhere a batch that comes again
-    /// is there twice, so that it is no larger than it needs to be.
-    fn default_batch_size(&self, on_kinesis: bool) -> usize {
-        let is_embedded = |target: &forward::TargetSettings| target.elsewhere().is_none();
-        match self {
-            Self::Forward(settings) if !on_kinesis => match settings.targets() {
-                Ok(targets) if targets.iter().all(is_embedded) => BATCH_SIZE_MAX,
-                _ => mapping::Settings::default().batch_size,
-            },
+/// `batch_size` where the file does not say it. Embedded targets wait for an fsync with each put and remember what they
+/// have: large batches make good a backlog fast, and none of it is put twice. Elsewhere a batch that comes again is there
+/// twice, so that it is no larger than it needs to be.
+fn default_batch_size(kind: &Kind, on_kinesis: bool) -> usize {
+    let is_embedded = |target: &forward::TargetSettings| target.elsewhere().is_none();
+    match kind {
+        Kind::Forward(settings) if !on_kinesis => match settings.targets() {
+            Ok(targets) if targets.iter().all(is_embedded) => BATCH_SIZE_MAX,
             _ => mapping::Settings::default().batch_size,
-        }
-    }
-
-    /// The streams that records are put into where the source is.
-    fn targets_here(&self) -> Vec<StreamName> {
-        let Self::Forward(settings) = self else { return Vec::new() };
-        let targets = settings.targets().unwrap_or_default().into_iter();
-        let here = targets.filter(|target| target.elsewhere().is_none());
-        here.map(|target| target.target_stream_name).collect()
-    }
-
-    fn check(&self) -> Result<(), Problem> {
-        match self {
-            Self::Forward(settings) => drop(settings.targets()?),
-            Self::ToS3(settings) => settings.check()?,
-            Self::ToElasticsearch(settings) => settings.check()?,
-            Self::ToFluent(settings) => settings.check()?,
-        }
-        Ok(())
+        },
+        _ => mapping::Settings::default().batch_size,
     }
 }
 
@@ -177,7 +106,7 @@ pub(super) fn read(
     };
     let (head, consumption, mapping, intake) = (head?, consumption?, mapping?, intake?);
     let (failed, s3, kind) = (failed?, s3?, kind?);
-    let mapping = match mapping.settings(kind.default_batch_size(on_kinesis)) {
+    let mapping = match mapping.settings(default_batch_size(&kind, on_kinesis)) {
         Ok(settings) => Some(settings),
         Err(wrong) => {
             wrong.into_iter().for_each(|what| note(Some(what)));

@@ -8,7 +8,6 @@ use baikonur_stream::{Clock, ConsumerName};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::amazon;
 use crate::config::CleanerConfig;
 
 /// The cleaners that the configuration asks for. Nothing is contacted yet.
@@ -21,7 +20,7 @@ pub(super) fn configured(
 ) -> anyhow::Result<Vec<(ConsumerName, Cleaner)>> {
     let enabled = configs.iter().filter(|config| config.enabled);
     let cleaner = |config: &CleanerConfig| {
-        let amazon = amazon::for_cluster(&config.settings.cluster);
+        let amazon = baikonur_assembly::for_cluster(&config.settings.cluster);
         let cleaner = Cleaner::new(config.settings.clone(), Arc::clone(clock), amazon);
         let cleaner =
             cleaner.with_context(|| format!("module {} cannot be set up", config.name))?;

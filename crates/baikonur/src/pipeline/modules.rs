@@ -8,14 +8,10 @@ use baikonur_modules::failed_store::ObjectFailedStore;
 use baikonur_modules::forward::{Forward, TargetSettings};
 use baikonur_modules::intake::Intake;
 use baikonur_modules::objects::{self, Location};
-use baikonur_modules::to_es::ToElasticsearch;
-use baikonur_modules::to_fluent::ToFluent;
-use baikonur_modules::to_s3::ToS3;
 use baikonur_stream::{Clock, FailedStore, Module};
 
 use super::redelivery::{self, Resets};
 use super::{Source, StreamStore, kinesis, on_failure, targets};
-use crate::amazon;
 use crate::config::{Kind, ModuleConfig, Problem, ServerConfig};
 use crate::host;
 
@@ -97,21 +93,7 @@ pub(crate) fn destination(
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Arc<dyn Module>>, Problem> {
     let intake = Arc::new(Intake::on_host(&host::name(), &config.intake, &config.name)?);
-    let clock = Arc::clone(clock);
-    let module: Arc<dyn Module> = match config.kind.clone() {
-        Kind::Forward(_) => return Ok(None),
-        Kind::ToS3(settings) => {
-            let (location, properties) = (settings.location()?, settings.properties());
-            let destination = objects::open_with(&location, &config.s3, properties)?;
-            Arc::new(ToS3::new(settings, intake, destination, clock)?)
-        }
-        Kind::ToElasticsearch(settings) => {
-            let amazon = amazon::for_cluster(&settings.cluster);
-            Arc::new(ToElasticsearch::new(*settings, intake, clock, amazon)?)
-        }
-        Kind::ToFluent(settings) => Arc::new(ToFluent::new(settings, intake, clock)?),
-    };
-    Ok(Some(module))
+    baikonur_assembly::destination(config.kind.clone(), &config.s3, intake, Arc::clone(clock))
 }
 
 fn failed_store(

@@ -11,7 +11,6 @@ use indicatif::{HumanBytes, ProgressBar};
 use serde_json::json;
 
 use super::Place;
-use crate::amazon;
 use crate::commands::summary::{columns, count};
 
 /// Delete indices by the date that ends their names.
@@ -61,7 +60,8 @@ impl Clean {
         settings.exclude.extend(self.exclude);
         settings.max_age_days = self.older_than.unwrap_or(settings.max_age_days);
         settings.date_format = self.date_format.unwrap_or(settings.date_format);
-        let (days, amazon) = (settings.max_age_days, amazon::for_cluster(&settings.cluster));
+        let (days, amazon) =
+            (settings.max_age_days, baikonur_assembly::for_cluster(&settings.cluster));
         if settings.index_name_prefix.is_empty() {
             bail!(
                 "say which indices: --prefix PREFIX, or --prefix '*' for all whose names end in a date"

@@ -13,7 +13,7 @@ struct Profile {
 }
 
 /// Whom to ask for credentials for a cluster, if its requests are signed. Nothing is contacted yet.
-pub(crate) fn for_cluster(settings: &Settings) -> Option<Arc<dyn Amazon>> {
+pub fn for_cluster(settings: &Settings) -> Option<Arc<dyn Amazon>> {
     let Settings { aws_region: region, aws_profile: profile, .. } = settings;
     let found = || Profile { region: region.clone(), profile: profile.clone() };
     settings.is_signed().then(|| Arc::new(found()) as _)
