@@ -17,9 +17,11 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "
 
 
 def toml_value(value):
-    """JSON writes texts, numbers, booleans and lists of them as TOML does."""
+    """A text, a number, a boolean, or a list or table of them; JSON writes all but tables as TOML does."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     return json.dumps(value)
 
 
@@ -30,7 +32,7 @@ def to_toml(tables):
         plain = {key: value for key, value in entries.items() if not isinstance(value, dict)}
         if plain:
             lines.append(f"[{outer}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+            lines += [f"{key} = {toml_value(value)}" for key, value in plain.items()]
         for name, entry in entries.items():
             if isinstance(entry, dict):
                 lines.append(f"[{outer}.{name}]")

@@ -70,7 +70,7 @@ impl FieldPath {
     }
 
     /// Where the values of `paths` stand in `text`, which is valid JSON; none of a path that leads nowhere.
-    pub fn find(paths: &[Self], text: &[u8]) -> Vec<Option<Range<usize>>> {
+    pub fn find_all(paths: &[Self], text: &[u8]) -> Vec<Option<Range<usize>>> {
         if paths.is_empty() {
             return Vec::new();
         }
@@ -218,11 +218,11 @@ mod tests {
     fn many_paths_are_found_at_once() {
         let text = br#"{"a":{"b":1},"c":"x","a":{"b":2}}"#;
         let paths = ["a.b", "c", "d"].map(|path| FieldPath::parse(path).unwrap());
-        let found = FieldPath::find(&paths, text);
+        let found = FieldPath::find_all(&paths, text);
         let shown: Vec<_> = found.into_iter().map(|span| span.map(|span| &text[span])).collect();
         assert_eq!(shown, [Some(&b"2"[..]), Some(br#""x""#), None]);
-        assert_eq!(FieldPath::find(&paths, b"{\"c\":1"), [None, None, None]);
-        assert!(FieldPath::find(&[], text).is_empty());
+        assert_eq!(FieldPath::find_all(&paths, b"{\"c\":1"), [None, None, None]);
+        assert!(FieldPath::find_all(&[], text).is_empty());
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Template {
 
     /// Writes the folder of `event` behind `folder`.
     pub fn render(&self, event: &LogEvent, source: Source<'_>, folder: &mut String) {
-        let found = FieldPath::find(&self.fields, &event.json);
+        let found = FieldPath::find_all(&self.fields, &event.json);
         for (place, segment) in self.segments.iter().enumerate() {
             if place > 0 {
                 folder.push('/');
