@@ -239,6 +239,17 @@ mod tests {
     }
 
     #[test]
+    fn the_bucket_stands_in_the_path_or_before_the_host() {
+        let endpoint = |path_style| {
+            let settings = S3Settings { path_style, ..S3Settings::default() };
+            settings.bucket_endpoint("https://s3.example.com:9000", "logs")
+        };
+        assert_eq!(endpoint(None), "https://s3.example.com:9000");
+        assert_eq!(endpoint(Some(true)), "https://s3.example.com:9000");
+        assert_eq!(endpoint(Some(false)), "https://logs.s3.example.com:9000");
+    }
+
+    #[test]
     fn plain_http_stays_on_this_machine_unless_allowed() {
         let endpoint = |given: &str, allow_http| {
             let endpoint = Some(given.to_owned());

@@ -5,6 +5,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 
 use super::*;
+use crate::objects::frames::Block;
 
 /// Settings of all kinds.
 pub(super) const ALL: [&str; 9] = [
@@ -140,6 +141,25 @@ async fn a_repeated_range_gives_the_same_bytes() {
         };
         assert!(archived(&[3000]).await == archived(&[1, 250, 7]).await, "{text}");
     }
+}
+
+#[tokio::test]
+async fn what_cuts_a_table_short_is_told() {
+    let settings = settings("format = 'parquet'");
+    let table = Arc::new(Table {
+        settings: Arc::new(TableSettings::of(&settings, Default::default())),
+        log_type: String::new(),
+        blocks: Vec::new(),
+        origin: "here".into(),
+    });
+    assert!(off_thread(&table, Table::file).await.is_ok());
+    let reason = off_thread(&table, |_| panic!("a mistake of ours")).await.unwrap_err();
+    assert!(reason.contains("cut short"), "{reason}");
+    let damaged = Block { packed: Bytes::from_static(b"no frame"), raw_bytes: 9 };
+    let table = Arc::into_inner(table).unwrap();
+    let table = Arc::new(Table { blocks: vec![damaged], ..table });
+    let reason = off_thread(&table, Table::plain_file).await.unwrap_err();
+    assert!(reason.contains("unpacked"), "{reason}");
 }
 
 #[tokio::test]
