@@ -250,7 +250,7 @@ list() {
     for part in "${NEEDED[@]}" "${OPTIONAL[@]}"; do
         state="not installed"
         is_installed "$part" && state="installed"
-        printf '%-13s %-14s %s\n' "$part" "$state" "${ABOUT[$part]}"
+        printf '%-15s %-14s %s\n' "$part" "$state" "${ABOUT[$part]}"
     done
 }
 
