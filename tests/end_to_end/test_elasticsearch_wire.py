@@ -113,6 +113,54 @@ def test_an_elasticsearch_that_is_too_old_gets_nothing_and_says_why(tmp_path):
         eventually(lambda: len(cluster.documents) == 10, "all documents")
 
 
+SERVERS = {
+    "ilm": ("/_ilm/policy/baikonur-app", {"version": {"number": "9.2.2", "build_flavor": "default"}}),
+    "ism": ("/_plugins/_ism/policies/baikonur-app", {"version": {"number": "2.19.1", "distribution": "opensearch"}}),
+    "ism_of_a_domain": (
+        "/_opendistro/_ism/policies/baikonur-app", {"version": {"number": "7.10.2", "build_flavor": "oss"}}),
+}
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_policy_is_put_once_and_changed_with_the_settings_and_never_over_a_foreign_one(tmp_path, kind):
+    """The real nodes have no policies: those are parts that no registry has."""
+    path, root = SERVERS[kind]
+    template = "/_index_template/baikonur-app"
+
+    def puts():
+        return [request.path.partition("?")[0] for request in cluster.requests if request.command == "PUT"]
+
+    with SearchCluster(root=(200, root)) as cluster:
+        keys = {"install_templates": True, "retention_days": 30}
+        server = Baikonur(tmp_path, configuration(cluster.endpoint, **keys))
+        with server:
+            ids = put(server, 100)
+            arrive(ids, cluster)
+        assert puts() == [path, template]
+        assert "30d" in json.dumps(cluster.installed[path][1])
+        attached = json.dumps(cluster.installed[template if kind == "ilm" else path][1])
+        assert ("index.lifecycle.name" if kind == "ilm" else "app-*") in attached
+        # The same again puts nothing; other days change the policy alone.
+        for days, changed in ((30, []), (31, [path])):
+            cluster.requests.clear()
+            server.config = configuration(cluster.endpoint, **{**keys, "retention_days": days})
+            with server.start():
+                ids += put(server, 10, len(ids))
+                arrive(ids, cluster)
+            assert puts() == changed
+        assert "31d" in json.dumps(cluster.installed[path][1])
+        cluster.installed[path] = (7, {"policy": {"description": "of the operators", "phases": {}}})
+        cluster.requests.clear()
+        with server.start():
+            ids += put(server, 10, len(ids))
+            eventually(lambda: "that baikonur did not make" in server.log_tail(200), "the reason in the log")
+            assert puts() == [] and len(cluster.documents) == len(ids) - 10
+        server.config = configuration(cluster.endpoint, overwrite_templates=True, **keys)
+        with server.start():
+            arrive(ids, cluster)
+        assert "30d" in json.dumps(cluster.installed[path][1])
+
+
 def certificates(folder):
     """An authority, and a certificate of it for 127.0.0.1: (ca.pem, certificate.pem, key.pem)."""
     now = datetime.datetime.now(datetime.timezone.utc)

@@ -49,7 +49,7 @@ need() {
 # The home of a JDK of at least $1 and, if given, at most $2: it is often not the default one.
 java_home() {
     local home major least=$1 most=${2:-999}
-    for home in "${JAVA21_HOME:-}" "${JAVA_HOME:-}" /usr/lib/jvm/* /opt/java/* /Library/Java/JavaVirtualMachines/*/Contents/Home; do
+    for home in "${JAVA21_HOME:-}" "${JAVA17_HOME:-}" "${JAVA_HOME:-}" /usr/lib/jvm/* /opt/java/* /Library/Java/JavaVirtualMachines/*/Contents/Home; do
         [[ -n $home && -x $home/bin/javac ]] || continue
         major=$("$home/bin/javac" -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
         if [[ -n $major && $major -ge $least && $major -le $most ]]; then
@@ -111,8 +111,9 @@ install_versitygw() { go_install versitygw "github.com/versity/versitygw/cmd/ver
 # is of 21 or later, unless $2 finds another one.
 build_java() {
     need mvn "$1"
-    local home build="$parts/$1" find=${2:-java21_home}
-    home=$($find) || die "part '$1' needs a JDK of ${find//[^0-9]/} or later; say where with JAVA_HOME or JAVA21_HOME"
+    local home build="$parts/$1" find=${2:-java21_home} versions="21 or later; say where with JAVA21_HOME"
+    [[ $find == java21_home ]] || versions="17 to 21; say where with JAVA17_HOME"
+    home=$($find) || die "part '$1' needs a JDK of $versions"
     (
         cd "$build"
         export JAVA_HOME=$home
@@ -249,7 +250,7 @@ list() {
     for part in "${NEEDED[@]}" "${OPTIONAL[@]}"; do
         state="not installed"
         is_installed "$part" && state="installed"
-        printf '%-13s %-14s %s\n' "$part" "$state" "${ABOUT[$part]}"
+        printf '%-15s %-14s %s\n' "$part" "$state" "${ABOUT[$part]}"
     done
 }
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 ROOT = {"name": "double", "version": {"number": "3.3.0", "distribution": "opensearch"}}
 
@@ -21,6 +22,7 @@ class SearchCluster:
 
     def __init__(self, port=0, context=None, root=(200, ROOT)):
         self.documents = {}
+        self.installed = {}
         self.writes = Counter()
         self.requests = []
         self.faults = []
@@ -76,8 +78,25 @@ class SearchCluster:
 
             def do_GET(self):
                 self.take(b"")
-                status, body = cluster.root if self.path == "/" else (404, {"error": "no such thing", "status": 404})
-                self.refused() or self.answer(status, body)
+                if self.refused():
+                    return
+                status, body = (404, {"error": "no such thing", "status": 404})
+                if self.path == "/":
+                    status, body = cluster.root
+                elif self.path in cluster.installed:
+                    version, body = cluster.installed[self.path]
+                    status, body = 200, as_asked(self.path, version, body)
+                self.answer(status, body)
+
+            def do_PUT(self):
+                """Templates and policies; those of ISM are changed in the version that was seen, as OpenSearch demands."""
+                self.take(self.rfile.read(int(self.headers["Content-Length"])))
+                path, _, query = self.path.partition("?")
+                version, _ = cluster.installed.get(path, (0, None))
+                if "/_ism/" in path and query != (f"if_seq_no={version}&if_primary_term=1" if version else ""):
+                    return self.answer(409, {"error": {"type": "version_conflict_engine_exception", "reason": query}})
+                cluster.installed[path] = (version + 1, json.loads(self.body))
+                return self.answer(200, {"acknowledged": True})
 
             def do_POST(self):
                 fault = cluster.faults.pop(0) if cluster.faults else None
@@ -95,8 +114,10 @@ class SearchCluster:
                 return fault(self, items)
 
             def take(self, body):
+                # A handler serves all requests of a connection: what is kept is this one.
                 self.body = body
-                cluster.requests.append(self)
+                kept = {"command": self.command, "path": self.path, "headers": self.headers, "body": body}
+                cluster.requests.append(SimpleNamespace(**kept))
 
             def refused(self):
                 """Whether the verifier of signatures has answered in the cluster's place."""
@@ -126,6 +147,16 @@ class SearchCluster:
 
         Handler.cluster = cluster
         return Handler
+
+
+def as_asked(path, version, body):
+    """A template or policy as its API gives it back."""
+    name = path.rsplit("/", 1)[1]
+    if path.startswith("/_index_template/"):
+        return {"index_templates": [{"name": name, "index_template": body}]}
+    if path.startswith("/_ilm/"):
+        return {name: {"version": version, **body}}
+    return {"_id": name, "_version": version, "_seq_no": version, "_primary_term": 1, **body}
 
 
 def parse(body):

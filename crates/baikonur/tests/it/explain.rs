@@ -67,6 +67,13 @@ fn every_module_of_a_configuration_says_what_it_would_do() {
         source = "a"
         destination = "s3://logs/archive"
         log_type_field = "kind"
+        [modules.index]
+        type = "kinesis-to-es"
+        source = "a"
+        destination = "https://es"
+        index_name_prefix = "app"
+        write_to = "data_streams"
+        data_stream_namespace = "prod"
     "#;
     let file = folder.path().join("own.toml");
     std::fs::write(&file, config).unwrap();
@@ -76,6 +83,8 @@ fn every_module_of_a_configuration_says_what_it_would_do() {
     let key = &told[0]["events"][0]["key"];
     assert_eq!(key, "s3://logs/archive/web/2015-05/17/2015-05-17-00:00:00-1.gz");
     assert_eq!((&told[1]["module"], &told[1]["filtered"]), (&json!("forward"), &json!(1)));
+    let event = &told[2]["events"][0];
+    assert_eq!((&event["index"], &event["id"]), (&json!("app-auth-prod"), &json!("1")));
 }
 
 #[test]

@@ -4,11 +4,12 @@ use serde::Deserialize;
 
 use crate::cluster::ServerError;
 
-/// Words of servers that mean the settings of the module or of the cluster: every document would be refused, and is
-/// better kept in its stream until they are mended.
+/// How reasons of an `illegal_argument_exception` begin that mean the settings of the module or of the cluster: every
+/// document would be refused, and is better kept in its stream until they are mended. Further in, a reason may quote the
+/// document, which must not pass for one of these.
 const CONDITIONS: [&str; 4] = [
-    // More shards than the cluster may have.
-    "this action would add",
+    // More shards than the cluster may have, as some versions say it.
+    "Validation Failed: 1: this action would add",
     // Elasticsearch's own templates make data streams of names such as logs-*-*.
     "only write ops with an op_type of create are allowed in data streams",
     // Collections for time series of OpenSearch Serverless: `document_id` has to be "none".
@@ -16,6 +17,8 @@ const CONDITIONS: [&str; 4] = [
     // `pipeline` is missing.
     "pipeline with id [",
 ];
+/// Of a `validation_exception`: the index would have more shards than the cluster may have.
+const TOO_MANY_SHARDS: &str = "this action would add";
 
 /// The answer to a bulk request.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,16 +90,21 @@ impl ItemStatus {
         let blocked = kind == "cluster_block_exception";
         let rejected = kind.ends_with("rejected_execution_exception");
         // Conditions of the cluster, which its owner mends: any document would be refused now.
-        let reason = self.error.as_ref().and_then(|error| error.reason.as_deref());
-        let is_meant = |reason: &str| CONDITIONS.iter().any(|words| reason.contains(words));
-        let full = reason.is_some_and(is_meant);
+        let reason = self.error.as_ref().and_then(|error| error.reason.as_deref()).unwrap_or("");
+        let is_condition = match kind {
+            "illegal_argument_exception" => {
+                CONDITIONS.iter().any(|words| reason.starts_with(words))
+            }
+            "validation_exception" => reason.contains(TOO_MANY_SHARDS),
+            _ => false,
+        };
         let forbidden = self.status == 401 || self.status == 403;
         let missing = kind == "index_not_found_exception";
         match self.status {
             // A conflict means that this very document is there already.
             200..300 | 409 => Verdict::Stored,
             408 | 429 | 502..=504 => Verdict::Busy(self.explained()),
-            _ if blocked || rejected || full || forbidden || missing => {
+            _ if blocked || rejected || is_condition || forbidden || missing => {
                 Verdict::Busy(self.explained())
             }
             500.. => Verdict::Broken(self.explained()),
@@ -183,6 +191,14 @@ mod tests {
             );
             let Ok(Answer::Each(verdicts)) = Answer::read(body.as_bytes(), 1) else { panic!() };
             assert!(matches!(verdicts[..], [Verdict::Busy(_)]), "{reason}");
+            // The same words, quoted from a document that cannot be parsed.
+            let body = body.replace("illegal_argument_exception", "mapper_parsing_exception");
+            let Ok(Answer::Each(verdicts)) = Answer::read(body.as_bytes(), 1) else { panic!() };
+            assert!(matches!(verdicts[..], [Verdict::Refused(_)]), "{reason}");
+            let body = body.replace("mapper_parsing_exception", "illegal_argument_exception");
+            let body = body.replace(reason, &format!("failed to parse, preview: {reason}"));
+            let Ok(Answer::Each(verdicts)) = Answer::read(body.as_bytes(), 1) else { panic!() };
+            assert!(matches!(verdicts[..], [Verdict::Refused(_)]), "{reason}");
         }
     }
 

@@ -10,6 +10,14 @@ use crate::cluster::{Answered, Call, Client, Content, query, whole_error};
 /// The parts of an answer that are read: one status a document, and why it failed.
 const FILTER: &str = "errors,items.*.status,items.*.error";
 
+/// How errors of a whole request begin that mean the settings of the module or of the cluster, and no document.
+const CONDITIONS: [&str; 2] = [
+    // A setting of the cluster, by which no request that names its indices passes.
+    "illegal_argument_exception: explicit index in bulk",
+    // `pipeline` is missing.
+    "illegal_argument_exception: pipeline with id [",
+];
+
 /// The bulk API of a cluster.
 pub(super) struct BulkApi {
     query: String,
@@ -63,7 +71,10 @@ impl BulkApi {
 
 /// What a status other than 200 means, and what to do about it.
 fn failed(answered: &Answered) -> SendError {
-    let is_told = whole_error(&answered.body).is_some();
+    let told = whole_error(&answered.body);
+    let is_told = told.is_some();
+    let is_condition =
+        told.is_some_and(|told| CONDITIONS.iter().any(|words| told.starts_with(words)));
     let hint = match answered.status.as_u16() {
         300..400 => "it redirects; give the URL behind the redirect as `destination`",
         // A proxy says so as well when it gets plain HTTP at a TLS port.
@@ -83,10 +94,7 @@ fn failed(answered: &Answered) -> SendError {
     let message = answered.explained(hint);
     match answered.status.as_u16() {
         413 => SendError::Refused(message),
-        // A setting of the cluster, by which no request that names its indices passes.
-        400 if message.contains("explicit index in bulk") => SendError::Unavailable(message),
-        // The pipeline or the like: not the documents.
-        400 if message.contains("pipeline with id [") => SendError::Unavailable(message),
+        400 if is_condition => SendError::Unavailable(message),
         // Only the cluster itself can mean the documents.
         400 if is_told => SendError::Refused(message),
         429 | 500.. => SendError::Busy(message),
