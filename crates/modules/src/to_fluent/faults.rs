@@ -125,6 +125,17 @@ async fn an_oversized_event_that_the_receiver_does_not_take_is_rejected_and_the_
 }
 
 #[tokio::test]
+async fn a_large_event_does_not_pay_for_what_was_lost_before_it() {
+    let replies = [Reply::Cut, Reply::Acknowledge, Reply::Acknowledge, Reply::Cut];
+    let receiver = ReceiverDouble::start(&replies).await;
+    let settings = Settings { chunk_bytes: 300, ..settings() };
+    let large = format!("c{}", "x".repeat(300));
+    let delivery = deliver(&receiver, settings, &["a", "b", &large]).await;
+    assert_eq!(delivery, Delivery::delivered());
+    assert_eq!(receiver.texts().last(), Some(&vec![line(&large)]));
+}
+
+#[tokio::test]
 async fn foreign_acknowledgements_settle_nothing() {
     let receiver = ReceiverDouble::start(&[Reply::AcknowledgeAnother, Reply::Acknowledge]).await;
     assert_eq!(deliver(&receiver, settings(), &["a", "b"]).await, Delivery::delivered());

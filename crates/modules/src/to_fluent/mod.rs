@@ -177,7 +177,7 @@ impl Deliver for Delivering {
 impl Delivering {
     /// Sends the chunks in `waiting` and leaves there those that were not acknowledged. A server
     /// that cannot be used is passed over; one that lost something on the way has used up an
-    /// attempt, and may be tried again.
+    /// attempt of the first chunk that is left, and may be tried again.
     async fn send(
         &mut self,
         waiting: &mut VecDeque<Chunk>,
@@ -191,7 +191,7 @@ impl Delivering {
         let (mut failures, mut tried, mut attempts) = (Failures::new(), Vec::new(), 0);
         while let Some(choice) = shared.servers.choose(shared.clock.monotonic(), &tried) {
             let kept = self.kept(choice);
-            let was_kept = kept.is_some();
+            let (was_kept, left_before) = (kept.is_some(), waiting.len());
             let Err(error) = self.pass(choice, kept, waiting, events).await else {
                 shared.note_success(choice);
                 let took = shared.clock.monotonic().saturating_sub(started);
@@ -212,7 +212,8 @@ impl Delivering {
             }
             failures.push(error);
             if was_there {
-                attempts += 1;
+                // An attempt that brought some of it across says nothing of what comes next.
+                attempts = if waiting.len() < left_before { 1 } else { attempts + 1 };
             } else {
                 tried.push(choice);
             }

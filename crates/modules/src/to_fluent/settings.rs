@@ -42,8 +42,8 @@ pub struct Settings {
     /// Bytes of the events of a message at most, before compression; a larger event goes alone.
     /// Default 1 MiB, of which Fluent Bit's input takes six.
     pub chunk_bytes: usize,
-    /// How often a batch is sent, each time what was not acknowledged and on a new connection,
-    /// before the mapping is told. Default 2.
+    /// How often a message is sent, on a new connection each time, before the mapping is told.
+    /// Default 2.
     pub send_attempts: u32,
     /// Seconds that a connection may take: name, TCP, TLS and handshake. Default 5.
     pub connect_seconds: u64,
