@@ -417,7 +417,7 @@ impl World {
 }
 
 /// Seeds of an ordinary run of the tests.
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 8_000;
 
 /// What every run has to contain, whatever the rules.
 const OFTEN: [&str; 12] = [
