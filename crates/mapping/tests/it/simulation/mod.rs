@@ -24,8 +24,8 @@ const SEEDS: u64 = 20_000;
 /// No story takes longer, in its own time.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// What every run of the simulation has to contain.
-const MUST_HAPPEN: [&str; 35] = [
+/// What every run of the simulation has to contain, often.
+const OFTEN: [&str; 34] = [
     "a batch handed over again",
     "a batch refused",
     "a batch that met a destination that is down",
@@ -56,16 +56,18 @@ const MUST_HAPPEN: [&str; 35] = [
     "an effect without an answer",
     "an object that waits",
     "an object written again",
-    "held records discarded",
     "records kept that were too old",
     "records kept whose retries were used up",
     "rejected records kept",
     "two batches side by side",
 ];
 
+/// And now and then.
+const RARELY: [&str; 1] = ["held records discarded"];
+
 #[test]
 fn whatever_happens_nothing_is_lost_doubled_or_out_of_order() {
-    tell(SEEDS, &MUST_HAPPEN, &[], story);
+    tell(SEEDS, &OFTEN, &RARELY, story);
 }
 
 #[test]
