@@ -20,6 +20,12 @@ pub enum Wanted<'s> {
 /// The name of the table of all log types.
 pub(crate) const ALL: &str = "logs";
 
+/// Whether a statement, in lower case, may name the table of all log types.
+pub(crate) fn names_all(statement: &str) -> bool {
+    let words = statement.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    words.into_iter().any(|word| word == ALL)
+}
+
 /// An archive whose objects were listed.
 #[derive(Debug)]
 pub struct Archive {
@@ -81,7 +87,7 @@ impl Archive {
             Wanted::NamedIn(statement) => Some(statement.to_lowercase()),
         };
         // Somebody who asks for all log types names none.
-        let statement = statement.filter(|statement| !statement.contains(ALL));
+        let statement = statement.filter(|statement| !names_all(statement));
         for folder in &folders {
             let is_wanted = |statement: &String| may_be_named(folder, statement);
             if statement.as_ref().is_none_or(is_wanted) {
@@ -174,6 +180,17 @@ mod tests {
             ]
         );
         assert_eq!(others, 1);
+    }
+
+    #[test]
+    fn all_log_types_are_meant_by_a_word_of_its_own() {
+        for (statement, means) in [
+            ("select * from logs", true),
+            ("select \"logs\".x from main.logs", true),
+            ("select * from my_logs, logs2", false),
+        ] {
+            assert_eq!(names_all(statement), means, "{statement}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, ErrorCode, InterruptHandle, Row};
 
 use crate::QueryError;
-use crate::archive::{ALL, Archive, Object};
+use crate::archive::{ALL, Archive, Object, names_all};
 use crate::columns::Columns;
 use crate::progress::Progress;
 use crate::scan::Context;
@@ -133,7 +133,7 @@ impl Engine {
             tables.push(source(&table.name, Arc::clone(&table.objects), columns, false));
         }
         let has_all = archive.tables().iter().any(|table| table.name.eq_ignore_ascii_case(ALL));
-        if is_named(ALL) && !has_all {
+        if names_all(&statement) && !has_all {
             let objects = archive.tables().iter().flat_map(|table| table.objects.iter().cloned());
             let objects: Arc<[Object]> = objects.collect();
             let columns = Columns::of_keys(&objects);

@@ -147,17 +147,17 @@ fn records(all: &mut [(&str, Column<'_>)], rows: &mut Rows) -> Result<(), Stop> 
     for (_, column) in all.iter_mut() {
         column.read(rows.count, &mut parts.made, &mut parts.cells)?;
     }
-    let rest = all.iter().position(|(name, _)| *name == REST);
+    let rest_place = all.iter().position(|(name, _)| *name == REST);
     let mut text = Vec::new();
     for row in 0..rows.count {
         text.clear();
         text.push(b'{');
-        let rest =
-            rest.and_then(|place| members(parts.value(place, row)).map(|members| (place, members)));
+        let rest = rest_place.and_then(|place| Rest::of(parts.value(place, row)));
         for (place, (name, column)) in all.iter().enumerate() {
             let value = parts.value(place, row);
-            let is_in_rest = rest.as_ref().is_some_and(|(of_rest, (_, names))| {
-                place == *of_rest || names.iter().any(|known| **known == *name.as_bytes())
+            let is_in_rest = rest.as_ref().is_some_and(|rest| {
+                Some(place) == rest_place
+                    || rest.names.iter().any(|known| **known == *name.as_bytes())
             });
             if value == ValueRef::Null || is_in_rest {
                 continue;
@@ -169,7 +169,7 @@ fn records(all: &mut [(&str, Column<'_>)], rows: &mut Rows) -> Result<(), Stop> 
             text.push(b':');
             column.shape().write(value, &mut text);
         }
-        if let Some((_, (members, _))) = &rest {
+        if let Some(Rest { members, .. }) = rest {
             if text.len() > 1 && !members.is_empty() {
                 text.push(b',');
             }
@@ -182,17 +182,25 @@ fn records(all: &mut [(&str, Column<'_>)], rows: &mut Rows) -> Result<(), Stop> 
     Ok(())
 }
 
-/// What stands between the braces of a JSON object, and the names in it.
-fn members(value: ValueRef<'_>) -> Option<(&[u8], Vec<Cow<'_, [u8]>>)> {
-    let ValueRef::Text(text) = value else { return None };
-    let mut names = Vec::new();
-    let root = scan::root(text, |cursor, key| {
-        cursor.value()?;
-        names.push(key.text());
-        Ok(())
-    });
-    let inner = text[root.ok()?.span].strip_prefix(b"{")?.strip_suffix(b"}")?;
-    Some((inner.trim_ascii(), names))
+/// What of a record fitted into no column.
+struct Rest<'v> {
+    /// What stands between the braces of its JSON object.
+    members: &'v [u8],
+    names: Vec<Cow<'v, [u8]>>,
+}
+
+impl<'v> Rest<'v> {
+    fn of(value: ValueRef<'v>) -> Option<Self> {
+        let ValueRef::Text(text) = value else { return None };
+        let mut names = Vec::new();
+        let root = scan::root(text, |cursor, key| {
+            cursor.value()?;
+            names.push(key.text());
+            Ok(())
+        });
+        let members = text[root.ok()?.span].strip_prefix(b"{")?.strip_suffix(b"}")?;
+        Some(Self { members: members.trim_ascii(), names })
+    }
 }
 
 fn too_large() -> Stop {
