@@ -81,3 +81,10 @@ run "wrong_inputs_are_refused" {
     var.failed_log_s3_bucket, var.failed_log_s3_prefix,
   ]
 }
+
+run "a_plan_needs_nothing_of_what_is_made_together_with_it" {
+  command = plan
+  module {
+    source = "./tests/made-together"
+  }
+}
