@@ -206,8 +206,8 @@ def test_one_to_many_has_a_mapping_for_each_destination_and_a_cleaner(examples, 
     cleaner, mapping, statements = function(moto, region, "logs-1-es-cleaner")
     assert mapping is None
     assert cleaner["Environment"]["Variables"] == {
-        "BAIKONUR_MODULE": "es-cleaner", "TZ": "UTC", "ES_HOST": "search-logs.example.com", "MAX_AGE_DAYS": "30",
-        "DRY_RUN_ONLY": "false",
+        "BAIKONUR_MODULE": "es-cleaner", "TZ": "UTC", "ES_HOST": "search-logs.example.com", "BAIKONUR_MAX_AGE_DAYS": "30",
+        "BAIKONUR_DRY_RUN_ONLY": "false", "BAIKONUR_INDEX_NAME_PREFIX": '["*"]', "BAIKONUR_EXCLUDE": '["*-reload"]',
     }
     assert statements["DeleteIndices"]["Action"] == ["es:ESHttpDelete", "es:ESHttpGet", "es:ESHttpHead"]
     events = client(moto, "events", region)
@@ -232,7 +232,7 @@ def assert_routes(moto, region, name):
         assert variables.get("LOG_TYPE_WHITELIST") == whitelist
         assert variables["FAILED_LOG_S3_PREFIX"] == f"failed/forward-{target}"
         assert mapping["EventSourceArn"] == f"{streams}-router"
-        assert resources(statements, "ReadStream", "PutIntoTarget") == [f"{streams}-router", f"{streams}-{target}"]
+        assert resources(statements, "ReadStream", "PutIntoTarget") == [f"{streams}-router", [f"{streams}-{target}"]]
         assert statements["PutIntoTarget"]["Action"] == "kinesis:PutRecords"
     for target in ("stream-a", "stream-b"):
         configuration, mapping, _ = function(moto, region, f"{name}-archive-{target}")

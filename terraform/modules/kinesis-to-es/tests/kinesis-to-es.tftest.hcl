@@ -57,7 +57,7 @@ run "a_collection_is_asked_for_its_one_right" {
 
 run "a_cluster_of_ones_own_needs_no_right" {
   variables {
-    elasticsearch_host = "https://es.example.com:9200/logs"
+    elasticsearch_host = "https://es-1.example.com:9200/logs, https://es-2.example.com:9200/logs"
     elasticsearch_arn  = null
   }
   assert {
