@@ -5,6 +5,7 @@
 #   BAIKONUR_CRASH_ROUNDS  random kill -9 of the crash test (20)
 #   BAIKONUR_KILLS         random kill -9 of the resharding test (6)
 #   BAIKONUR_CRASH_SEED    repeats a crash test's random choices
+#   BAIKONUR_TERRAFORM_MIRROR  a folder with the provider hashicorp/aws, if Terraform is not configured to find one
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -37,7 +37,7 @@ class Terraform:
     def __init__(self, folder):
         self.binary = shutil.which("terraform")
         if self.binary is None:
-            raise PartMissing("terraform is not on the PATH; install Terraform 1.7 or later")
+            raise PartMissing("terraform is not on the PATH; install Terraform 1.8 or later")
         self.folder = Path(folder)
         ignored = shutil.ignore_patterns(".terraform", ".terraform.lock.hcl", "*.tfstate*")
         self.sources = shutil.copytree(SOURCES, self.folder / "terraform", ignore=ignored)

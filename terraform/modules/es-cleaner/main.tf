@@ -24,10 +24,12 @@ module "function" {
   description = "baikonur ${local.module}"
   statements  = local.statements
   module_environment = {
-    TZ           = var.timezone
-    ES_HOST      = var.elasticsearch_host
-    MAX_AGE_DAYS = tostring(var.max_age_days)
-    DRY_RUN_ONLY = tostring(var.dry_run_only)
+    TZ                         = var.timezone
+    ES_HOST                    = var.elasticsearch_host
+    BAIKONUR_MAX_AGE_DAYS      = tostring(var.max_age_days)
+    BAIKONUR_DRY_RUN_ONLY      = tostring(var.dry_run_only)
+    BAIKONUR_INDEX_NAME_PREFIX = jsonencode(var.index_name_prefix)
+    BAIKONUR_EXCLUDE           = jsonencode(var.exclude)
   }
   reads_a_stream  = false
   dead_letter_arn = var.dead_letter_arn
@@ -42,6 +44,7 @@ module "function" {
   handler                        = coalesce(var.handler, local.module)
   runtime                        = var.runtime
   architectures                  = var.architectures
+  layers                         = var.layers
   memory                         = var.memory
   timeout                        = var.timeout
   reserved_concurrent_executions = var.reserved_concurrent_executions

@@ -1,11 +1,11 @@
 # Inputs that only this module has. The others stand in function-variables.tf.
 
 variable "elasticsearch_host" {
-  description = "Host of the cluster, without https:// (a URL is taken too)."
+  description = "Host of the cluster, without https:// (a URL is taken too); several nodes with commas between."
   type        = string
 
   validation {
-    condition     = can(regex("^(https?://)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[^\\s@]*)?$", var.elasticsearch_host))
+    condition     = alltrue([for node in split(",", var.elasticsearch_host) : can(regex("^(https?://)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[^\\s@]*)?$", trimspace(node)))])
     error_message = "elasticsearch_host is a host, or the URL of a cluster, without a user and a password: give those as settings.username and secret_settings.password."
   }
 }
@@ -29,6 +29,28 @@ variable "max_age_days" {
   validation {
     condition     = var.max_age_days >= 1 && floor(var.max_age_days) == var.max_age_days
     error_message = "max_age_days is 1 or more, in whole days."
+  }
+}
+
+variable "index_name_prefix" {
+  description = "Indices whose names begin so, and end in a date, are looked at; [\"*\"]: all that end in a date, as the original."
+  type        = list(string)
+  default     = ["*"]
+
+  validation {
+    condition     = length(var.index_name_prefix) > 0 && alltrue([for prefix in var.index_name_prefix : prefix == "*" || can(regex("^[a-z0-9][a-z0-9_.-]*$", prefix))])
+    error_message = "index_name_prefix has beginnings of index names, or \"*\" alone; an empty one would be all."
+  }
+}
+
+variable "exclude" {
+  description = "Names that are kept, however old; * stands for any characters. Default: those of the original."
+  type        = list(string)
+  default     = ["*-reload"]
+
+  validation {
+    condition     = alltrue([for name in var.exclude : trimspace(name) != ""])
+    error_message = "An entry of exclude is a name of an index, in which * stands for any characters."
   }
 }
 

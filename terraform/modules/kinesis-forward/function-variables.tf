@@ -86,6 +86,17 @@ variable "runtime" {
   }
 }
 
+variable "layers" {
+  description = "ARNs of layer versions, for example with certificates of your own below /opt."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = length(var.layers) <= 5
+    error_message = "layers has 5 entries at most."
+  }
+}
+
 variable "architectures" {
   description = "Processor that the package was built for: [\"arm64\"], a fifth cheaper, or [\"x86_64\"]."
   type        = list(string)
@@ -158,6 +169,13 @@ variable "settings" {
       "tumbling_window_in_seconds", "in_flight_bytes", "on_failure_destination",
     ])) == 0
     error_message = "settings holds a key of the event source mapping, which AWS Lambda carries out: give it as an input of its own (batch_size, maximum_retry_attempts, …). A tumbling window, a source and a type cannot be given."
+  }
+  validation {
+    condition = length(setintersection(try(keys(var.settings), []), [
+      "destination", "log_bucket", "log_path_prefix", "elasticsearch_host", "fluent_sink_endpoint", "target_stream_name",
+      "targets", "failed_store", "failed_log_s3_bucket", "failed_log_s3_prefix",
+    ])) == 0
+    error_message = "settings says where records go: give that as the input of its own, since the role's rights follow from it."
   }
 }
 

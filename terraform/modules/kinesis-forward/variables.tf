@@ -11,12 +11,24 @@ variable "source_stream_name" {
 }
 
 variable "target_stream_name" {
-  description = "Name of the stream that records are put into."
+  description = "Name of the stream that records are put into. This, or targets."
   type        = string
+  default     = null
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_.-]{1,128}$", var.target_stream_name))
+    condition     = var.target_stream_name == null || can(regex("^[A-Za-z0-9_.-]{1,128}$", var.target_stream_name))
     error_message = "target_stream_name is the name of a stream of this account and region, not its ARN."
+  }
+}
+
+variable "targets" {
+  description = "Several streams, each with its rule, instead of target_stream_name: objects with the keys that docs/kinesis-forward.md has for a target."
+  type        = any
+  default     = []
+
+  validation {
+    condition     = can([for target in var.targets : regex("^[A-Za-z0-9_.-]{1,128}$", target.target_stream_name)])
+    error_message = "targets is a list of objects, each with a target_stream_name, which is the name of a stream and not its ARN."
   }
 }
 

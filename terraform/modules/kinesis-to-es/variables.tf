@@ -11,11 +11,11 @@ variable "kinesis_stream_arn" {
 }
 
 variable "elasticsearch_host" {
-  description = "Host of the cluster, without https:// (a URL is taken too)."
+  description = "Host of the cluster, without https:// (a URL is taken too); several nodes with commas between."
   type        = string
 
   validation {
-    condition     = can(regex("^(https?://)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[^\\s@]*)?$", var.elasticsearch_host))
+    condition     = alltrue([for node in split(",", var.elasticsearch_host) : can(regex("^(https?://)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[^\\s@]*)?$", trimspace(node)))])
     error_message = "elasticsearch_host is a host, or the URL of a cluster, without a user and a password: give those as settings.username and secret_settings.password."
   }
 }
@@ -36,8 +36,8 @@ variable "index_name_prefix" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z0-9][a-z0-9_.-]*$", var.index_name_prefix))
-    error_message = "index_name_prefix begins with a small letter or a digit, and has small letters, digits, '_', '.' and '-': it becomes a part of index names."
+    condition     = can(regex("^[a-z0-9][a-z0-9_.-]{0,44}$", var.index_name_prefix))
+    error_message = "index_name_prefix has 45 characters at most, begins with a small letter or a digit, and has small letters, digits, '_', '.' and '-': it becomes a part of index names."
   }
 }
 

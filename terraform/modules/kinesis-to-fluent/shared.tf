@@ -45,7 +45,7 @@ module "function" {
   name               = var.name
   description        = "baikonur ${local.module}"
   statements         = concat(module.mapping.statements, local.statements, local.failed_log_statements)
-  module_environment = { for key, value in merge(local.common_environment, local.environment) : key => value if value != "" }
+  module_environment = { for key, value in merge(local.common_environment, local.environment) : key => value if value != null && value != "" }
   reads_a_stream     = true
 
   lambda_package_url               = var.lambda_package_url
@@ -58,6 +58,7 @@ module "function" {
   handler                        = coalesce(var.handler, local.module)
   runtime                        = var.runtime
   architectures                  = var.architectures
+  layers                         = var.layers
   memory                         = var.memory
   timeout                        = var.timeout
   reserved_concurrent_executions = var.reserved_concurrent_executions

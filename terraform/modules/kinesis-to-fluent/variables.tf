@@ -11,21 +11,23 @@ variable "kinesis_stream_arn" {
 }
 
 variable "fluent_sink_endpoint" {
-  description = "Host of the receiver, or fluent://host:24224."
+  description = "Host of the receiver, fluent://host:24224, or fluents://host:24224 for TLS; null with settings.servers."
   type        = string
+  default     = null
 
   validation {
-    condition     = can(regex("^[^\\s/@]+$|^[a-z]+://[^\\s/@]+/?$", var.fluent_sink_endpoint))
+    condition     = var.fluent_sink_endpoint == null || can(regex("^[^\\s/@]+$|^[a-z]+://[^\\s/@]+/?$", var.fluent_sink_endpoint))
     error_message = "fluent_sink_endpoint is a host, host:port or fluent://host:port."
   }
 }
 
 variable "fluent_tag" {
-  description = "Events get the tag {log_type}.{fluent_tag}."
+  description = "Events get the tag {log_type}.{fluent_tag}; null with settings.tag."
   type        = string
+  default     = null
 
   validation {
-    condition     = can(regex("^[^\\s]+$", var.fluent_tag))
+    condition     = var.fluent_tag == null || can(regex("^[^\\s]+$", var.fluent_tag))
     error_message = "fluent_tag is a text without blanks: events get the tag {log_type}.{fluent_tag}."
   }
 }

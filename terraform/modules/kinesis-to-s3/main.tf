@@ -23,7 +23,7 @@ locals {
       Sid    = "WriteObjects"
       Effect = "Allow"
       # Reading: to tell an object of its own, after a retry, from one that another log with the same id has made.
-      Action   = ["s3:GetObject", "s3:PutObject"]
+      Action   = concat(["s3:GetObject", "s3:PutObject"], [for tags in [try(var.settings.tags, {})] : "s3:PutObjectTagging" if try(length(tags) > 0, false)])
       Resource = "arn:${data.aws_partition.current.partition}:s3:::${local.log_place}/*"
     }],
     [for key in var.log_bucket_kms_key_arn[*] : {

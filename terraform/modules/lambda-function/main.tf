@@ -21,6 +21,7 @@ resource "aws_lambda_function" "function" {
   handler                        = var.handler
   runtime                        = var.runtime
   architectures                  = var.architectures
+  layers                         = var.layers
   memory_size                    = var.memory
   timeout                        = var.timeout
   reserved_concurrent_executions = var.reserved_concurrent_executions

@@ -72,6 +72,10 @@ variable "architectures" {
   type = list(string)
 }
 
+variable "layers" {
+  type = list(string)
+}
+
 variable "memory" {
   type = number
 }

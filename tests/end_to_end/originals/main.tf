@@ -60,8 +60,18 @@ resource "aws_lambda_event_source_mapping" "kinesis_mapping" {
   starting_position = "TRIM_HORIZON"
 }
 
+# In the place of AWSXrayWriteOnlyAccess: moto knows no policies of AWS.
+resource "aws_iam_policy" "xray" {
+  name = "${var.name}-xray"
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = ["xray:PutTraceSegments"], Resource = ["*"] }]
+  })
+}
+
 resource "aws_iam_role_policy_attachment" "xray_access" {
-  policy_arn = "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess"
+  policy_arn = aws_iam_policy.xray.arn
   role       = module.iam.name
 }
 

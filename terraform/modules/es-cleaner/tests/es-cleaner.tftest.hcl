@@ -12,14 +12,16 @@ variables {
   schedule_expression = "cron(0 1 * * ? *)"
 }
 
-run "the_originals_inputs_give_the_originals_variables" {
+run "the_originals_inputs_do_what_they_did" {
   assert {
     condition = output.environment == tomap({
-      BAIKONUR_MODULE = "es-cleaner"
-      TZ              = "UTC"
-      ES_HOST         = "search-logs.eu-west-1.es.amazonaws.com"
-      MAX_AGE_DAYS    = "60"
-      DRY_RUN_ONLY    = "false"
+      BAIKONUR_MODULE            = "es-cleaner"
+      TZ                         = "UTC"
+      ES_HOST                    = "search-logs.eu-west-1.es.amazonaws.com"
+      BAIKONUR_MAX_AGE_DAYS      = "60"
+      BAIKONUR_DRY_RUN_ONLY      = "false"
+      BAIKONUR_INDEX_NAME_PREFIX = "[\"*\"]"
+      BAIKONUR_EXCLUDE           = "[\"*-reload\"]"
     })
     error_message = "environment: ${jsonencode(output.environment)}"
   }
@@ -38,7 +40,7 @@ run "the_originals_texts_are_numbers_and_truth_values" {
     dry_run_only = "true"
   }
   assert {
-    condition     = output.environment.MAX_AGE_DAYS == "30" && output.environment.DRY_RUN_ONLY == "true"
+    condition     = output.environment.BAIKONUR_MAX_AGE_DAYS == "30" && output.environment.BAIKONUR_DRY_RUN_ONLY == "true"
     error_message = "environment: ${jsonencode(output.environment)}"
   }
 }
@@ -84,13 +86,16 @@ run "wrong_inputs_are_refused" {
     elasticsearch_host     = ""
     elasticsearch_arn      = "arn:aws:s3:::logs"
     max_age_days           = 0
+    index_name_prefix      = [""]
+    exclude                = [" "]
     schedule_expression    = "0 1 * * *"
     maximum_retry_attempts = 3
     dead_letter_arn        = "arn:aws:sqs:eu-west-1:123456789012:failed.fifo"
     alarms                 = { actions = ["operators"] }
   }
   expect_failures = [
-    var.elasticsearch_host, var.elasticsearch_arn, var.max_age_days, var.schedule_expression,
+    var.elasticsearch_host, var.elasticsearch_arn, var.max_age_days, var.index_name_prefix, var.exclude,
+    var.schedule_expression,
     var.maximum_retry_attempts, var.dead_letter_arn, var.alarms,
   ]
 }

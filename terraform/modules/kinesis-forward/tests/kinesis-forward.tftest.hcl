@@ -53,7 +53,7 @@ run "the_role_may_read_one_stream_and_write_the_other_and_nothing_else" {
         Sid      = "PutIntoTarget"
         Effect   = "Allow"
         Action   = "kinesis:PutRecords"
-        Resource = "arn:aws:kinesis:eu-west-1:123456789012:stream/errors"
+        Resource = ["arn:aws:kinesis:eu-west-1:123456789012:stream/errors"]
       },
       {
         Sid      = "KeepFailedRecords"
@@ -75,7 +75,7 @@ run "keys_are_named_where_they_are_used" {
   assert {
     condition = {
       for statement in jsondecode(output.policy).Statement : statement.Sid => [statement.Action, statement.Resource]
-      if can(regex("^arn:aws:kms:", statement.Resource))
+      if can(regex("arn:aws:kms:", jsonencode(statement.Resource)))
       } == {
       DecryptStream        = ["kms:Decrypt", "arn:aws:kms:eu-west-1:123456789012:key/source"]
       EncryptTarget        = ["kms:GenerateDataKey", "arn:aws:kms:eu-west-1:123456789012:key/target"]
@@ -85,17 +85,68 @@ run "keys_are_named_where_they_are_used" {
   }
 }
 
+run "a_target_may_be_elsewhere" {
+  variables {
+    settings = { target_region = "us-east-1", target_role_arn = "arn:aws:iam::210987654321:role/writer" }
+  }
+  assert {
+    condition = [for statement in jsondecode(output.policy).Statement : [statement.Action, statement.Resource] if contains(["PutIntoTarget", "TakeTargetRole"], statement.Sid)] == [
+      ["sts:AssumeRole", ["arn:aws:iam::210987654321:role/writer"]],
+    ]
+    error_message = output.policy
+  }
+}
+
+run "several_targets_are_a_setting_and_a_right_for_each" {
+  variables {
+    target_stream_name = null
+    targets = [
+      { target_stream_name = "auth", log_type_field_whitelist = ["auth*"] },
+      { target_stream_name = "errors", target_region = "us-east-1" },
+      { target_stream_name = "audit", target_role_arn = "arn:aws:iam::210987654321:role/writer" },
+    ]
+  }
+  assert {
+    condition = [for statement in jsondecode(output.policy).Statement : [statement.Action, statement.Resource] if contains(["PutIntoTarget", "TakeTargetRole"], statement.Sid)] == [
+      ["kinesis:PutRecords", ["arn:aws:kinesis:eu-west-1:123456789012:stream/auth", "arn:aws:kinesis:us-east-1:123456789012:stream/errors"]],
+      ["sts:AssumeRole", ["arn:aws:iam::210987654321:role/writer"]],
+    ]
+    error_message = output.policy
+  }
+  assert {
+    condition     = jsondecode(output.environment.BAIKONUR_TARGETS)[0] == { target_stream_name = "auth", log_type_field_whitelist = ["auth*"] } && !contains(keys(output.environment), "TARGET_STREAM_NAME")
+    error_message = jsonencode(output.environment)
+  }
+}
+
+run "one_target_and_several_are_refused" {
+  command = plan
+  variables {
+    targets = [{ target_stream_name = "auth" }]
+  }
+  expect_failures = [output.target_stream_arns]
+}
+
+run "no_target_is_refused" {
+  command = plan
+  variables {
+    target_stream_name = null
+  }
+  expect_failures = [output.target_stream_arns]
+}
+
 run "wrong_inputs_are_refused" {
   command = plan
   variables {
     source_stream_name   = "arn:aws:kinesis:eu-west-1:123456789012:stream/router"
     target_stream_name   = "two words"
+    targets              = [{ name = "errors" }]
     kinesis_max_retries  = -1
     failed_log_s3_bucket = "s3://failed"
     failed_log_s3_prefix = "s3://failed/logs"
   }
   expect_failures = [
-    var.source_stream_name, var.target_stream_name, var.kinesis_max_retries, var.failed_log_s3_bucket,
+    var.source_stream_name, var.target_stream_name, var.targets, var.kinesis_max_retries, var.failed_log_s3_bucket,
     var.failed_log_s3_prefix,
   ]
 }

@@ -122,7 +122,8 @@ run "other_wrong_inputs_are_refused_too" {
   command = plan
   variables {
     architectures              = []
-    settings                   = { Buffer = 1 }
+    settings                   = { failed_store = "s3://elsewhere" }
+    layers                     = [for n in range(6) : "arn:aws:lambda:eu-west-1:123456789012:layer:l:1"]
     on_failure_destination_arn = "arn:aws:lambda:eu-west-1:123456789012:function:f"
     filter_criteria            = [for n in range(11) : "{}"]
     log_type_unknown_prefix    = ""
@@ -130,7 +131,7 @@ run "other_wrong_inputs_are_refused_too" {
     batch_size                 = 1.5
   }
   expect_failures = [
-    var.architectures, var.settings, var.on_failure_destination_arn, var.filter_criteria, var.log_type_unknown_prefix,
+    var.architectures, var.settings, var.layers, var.on_failure_destination_arn, var.filter_criteria, var.log_type_unknown_prefix,
     var.alarms, var.batch_size,
   ]
 }

@@ -57,7 +57,7 @@ run "a_collection_is_asked_for_its_one_right" {
 
 run "a_cluster_of_ones_own_needs_no_right" {
   variables {
-    elasticsearch_host = "https://es.example.com:9200/logs"
+    elasticsearch_host = "https://es-1.example.com:9200/logs, https://es-2.example.com:9200/logs"
     elasticsearch_arn  = null
   }
   assert {
@@ -80,4 +80,11 @@ run "wrong_inputs_are_refused" {
     var.kinesis_stream_arn, var.elasticsearch_host, var.elasticsearch_arn, var.index_name_prefix,
     var.failed_log_s3_bucket, var.failed_log_s3_prefix,
   ]
+}
+
+run "a_plan_needs_nothing_of_what_is_made_together_with_it" {
+  command = plan
+  module {
+    source = "./tests/made-together"
+  }
 }

@@ -56,6 +56,24 @@ run "a_receiver_outside_of_a_vpc_needs_none" {
   }
 }
 
+run "several_servers_and_a_tag_of_ones_own_are_settings" {
+  variables {
+    fluent_sink_endpoint = null
+    fluent_tag           = null
+    settings             = { servers = [{ destination = "fluents://a.example.com:24224" }], tag = "app.{host}" }
+    secret_settings      = { shared_key = "swordfish" }
+  }
+  assert {
+    condition = (
+      { for key, value in output.environment : key => value if can(regex("FLUENT|SERVERS|_TAG", key)) } == {
+        BAIKONUR_SERVERS = "[{\"destination\":\"fluents://a.example.com:24224\"}]"
+        BAIKONUR_TAG     = "app.{host}"
+      }
+    )
+    error_message = jsonencode(output.environment)
+  }
+}
+
 run "wrong_inputs_are_refused" {
   command = plan
   variables {

@@ -43,10 +43,11 @@ run "without_a_prefix_the_bucket_has_the_logs" {
     log_bucket_kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/logs"
     failed_log_s3_bucket   = "failed"
     failed_log_s3_prefix   = "to-s3"
+    settings               = { tags = { team = "logs" } }
   }
   assert {
     condition = [for statement in jsondecode(output.policy).Statement : [statement.Action, statement.Resource] if statement.Sid != "WriteLogs" && statement.Sid != "ReadStream"] == [
-      [["s3:GetObject", "s3:PutObject"], "arn:aws:s3:::archive/*"],
+      [["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging"], "arn:aws:s3:::archive/*"],
       [["kms:Decrypt", "kms:GenerateDataKey"], "arn:aws:kms:eu-west-1:123456789012:key/logs"],
       ["s3:PutObject", "arn:aws:s3:::failed/to-s3/*"],
     ]

@@ -23,6 +23,7 @@ variables {
   handler                        = "kinesis-to-s3"
   runtime                        = "provided.al2023"
   architectures                  = ["arm64"]
+  layers                         = []
   memory                         = 256
   timeout                        = 60
   reserved_concurrent_executions = -1
@@ -229,6 +230,7 @@ run "settings_become_variables" {
 run "everything_else_reaches_the_function" {
   variables {
     lambda_package_file            = "main.tf"
+    layers                         = ["arn:aws:lambda:eu-west-1:123456789012:layer:certificates:1"]
     reserved_concurrent_executions = 5
     environment_kms_key_arn        = "arn:aws:kms:eu-west-1:123456789012:key/environment"
     subnet_ids                     = ["subnet-1", "subnet-2"]
@@ -243,6 +245,7 @@ run "everything_else_reaches_the_function" {
   }
   assert {
     condition = (
+      aws_lambda_function.function.layers == tolist(["arn:aws:lambda:eu-west-1:123456789012:layer:certificates:1"]) &&
       aws_lambda_function.function.reserved_concurrent_executions == 5 &&
       aws_lambda_function.function.kms_key_arn == "arn:aws:kms:eu-west-1:123456789012:key/environment" &&
       aws_lambda_function.function.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"]) &&
