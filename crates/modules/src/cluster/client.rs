@@ -32,7 +32,7 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 pub(crate) struct Client {
     http: reqwest::Client,
     nodes: Nodes,
-    basic: Option<(String, super::Secret)>,
+    basic: Option<(String, crate::Secret)>,
     signer: Option<Signer>,
     gzip: bool,
 }

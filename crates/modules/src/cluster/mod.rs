@@ -20,5 +20,5 @@ pub use client::gzip;
 pub(crate) use client::{Answered, Call, Client, Content, chain, query, segment};
 pub(crate) use refusal::{ServerError, whole_error};
 pub(crate) use server::{Flavour, Found, Server};
-pub use settings::{InvalidSettings, Secret, Settings};
+pub use settings::{InvalidSettings, Settings};
 pub use signing::{Amazon, AmazonIdentity};

@@ -1,6 +1,5 @@
 //! What a user may say about how a cluster is reached, and what is wrong with it.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::amazon::{self, AwsService};
+use crate::Secret;
 use crate::settings::{keys_of, list_or_commas};
 
 /// How a cluster is reached, by the names that the settings have in the configuration.
@@ -55,29 +55,6 @@ impl Default for Settings {
             connect_seconds: 5,
             request_seconds: 60,
         }
-    }
-}
-
-/// A text that no log line shows.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, to be sent and not to be shown.
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
     }
 }
 
@@ -200,7 +177,7 @@ impl Settings {
             percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
         };
         let mut in_urls = urls.iter().filter(|url| !url.username().is_empty()).map(|url| {
-            (decoded(url.username()), url.password().map(|password| Secret(decoded(password))))
+            (decoded(url.username()), url.password().map(|password| Secret::new(decoded(password))))
         });
         let in_url = in_urls.next();
         if in_urls.any(|other| Some(other) != in_url) {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use baikonur_modules::cluster::{AwsService, Secret, Settings};
+use baikonur_modules::Secret;
+use baikonur_modules::cluster::{AwsService, Settings};
 use baikonur_modules::es_cleaner;
 use clap::{Subcommand, ValueEnum};
 
