@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_stream::{
-    Batch, Clock, ConsumerName, Deliver, Delivery, FailedBatch, FailedRecord, FailedStore, Module,
+    Batch, Clock, Close, ConsumerName, Deliver, Delivery, FailedBatch, FailedRecord, FailedStore, Module,
     Outcome, RejectedRecord, SequenceNumber, ShardAddress,
 };
 use tracing::{error, warn};
@@ -66,10 +66,15 @@ impl Function {
             // Out of the map: what fails or is given up in the middle is opened anew.
             let mut deliver = match self.open.remove(&shard) {
                 Some(deliver) => deliver,
-                None => match self.module.open(&shard).await {
-                    Ok(deliver) => deliver,
-                    Err(why) => {
+                None => match self.in_time(until, self.module.open(&shard)).await {
+                    Some(Ok(deliver)) => deliver,
+                    Some(Err(why)) => {
                         error!(%shard, %why, "the module cannot be opened");
+                        answer.fail_from(batch.first());
+                        continue;
+                    }
+                    None => {
+                        warn!(%shard, "no time was left to open the module");
                         answer.fail_from(batch.first());
                         continue;
                     }
@@ -92,10 +97,10 @@ impl Function {
         batch: Batch,
         until: Duration,
     ) -> Option<SequenceNumber> {
-        let (shard, first) = (batch.shard.clone(), batch.first());
+        let shard = batch.shard.clone();
         let mut progress = Progress::default();
         let mut records = batch.records.into_iter();
-        while progress.failed.is_none() {
+        loop {
             let part: Vec<_> = records.by_ref().take(PART_RECORDS).collect();
             if part.is_empty() {
                 break;
@@ -103,32 +108,56 @@ impl Function {
             let part = Batch { shard: shard.clone(), records: part, attempt: 0 };
             let Some(delivery) = self.in_time(until, deliver.deliver(&part)).await else {
                 warn!(%shard, from = %part.first(), "no time is left: the rest has to come again");
-                progress.failed = Some(part.first());
+                // What is held cannot be written any more either, and goes with the delivery.
+                progress.failed = Some(progress.held_from.take().unwrap_or(part.first()));
                 break;
             };
-            progress.note(&shard, &part, delivery);
-        }
-        if progress.held {
-            match self.in_time(until, deliver.close()).await {
-                Some(Delivery { outcome: Outcome::Delivered, rejected }) => {
-                    progress.rejected.extend(rejected)
-                }
-                Some(Delivery { outcome, .. }) => {
-                    if let Outcome::Failed { reason, .. } = outcome {
-                        warn!(%shard, reason, "the objects of this batch were not written");
-                    }
-                    // Nothing that was held is at its destination.
-                    progress.failed = Some(first);
-                }
-                None => {
-                    warn!(%shard, "no time was left for the objects of this batch: all of it has to come again");
-                    progress.failed = Some(first);
-                }
+            let closes = progress.note(&shard, &part, delivery);
+            if closes && let Some(from) = self.close(&shard, deliver, &mut progress, until).await {
+                return Some(from);
             }
+            if progress.failed.is_some() {
+                break;
+            }
+        }
+        if let Some(from) = self.close(&shard, deliver, &mut progress, until).await {
+            return Some(from);
         }
         let unkept = self.keep(&shard, progress.rejected_before_failure(), until).await;
         // The lowest counts: Lambda's mapping goes on there.
         [progress.failed, unkept].into_iter().flatten().min()
+    }
+
+    /// Writes what is held; gives where to go on if that cannot be.
+    ///
+    /// What was rejected meanwhile is kept first: if it came again after the objects were written, the range would begin
+    /// later, and the same records would be written into other objects.
+    async fn close(
+        &self,
+        shard: &ShardAddress,
+        deliver: &mut dyn Deliver,
+        progress: &mut Progress,
+        until: Duration,
+    ) -> Option<SequenceNumber> {
+        let from = progress.held_from.take()?;
+        let unkept = self.keep(shard, progress.rejected_before_failure(), until).await;
+        if let Some(unkept) = unkept {
+            return Some(unkept.min(from));
+        }
+        match self.in_time(until, deliver.close()).await {
+            Some(Delivery { outcome: Outcome::Failed { reason, .. }, .. }) => {
+                warn!(%shard, %from, reason, "objects were not written: their records have to come again");
+                Some(from)
+            }
+            Some(Delivery { rejected, .. }) => {
+                progress.rejected.extend(rejected);
+                None
+            }
+            None => {
+                warn!(%shard, %from, "no time was left to write objects: their records have to come again");
+                Some(from)
+            }
+        }
     }
 
     /// Puts rejected records into the failed store; gives the first of them if it does not take them.
@@ -164,21 +193,31 @@ impl Function {
 #[derive(Default)]
 struct Progress {
     failed: Option<SequenceNumber>,
-    held: bool,
+    /// The first record of what is held.
+    held_from: Option<SequenceNumber>,
     rejected: Vec<RejectedRecord>,
 }
 
 impl Progress {
-    fn note(&mut self, shard: &ShardAddress, part: &Batch, delivery: Delivery) {
+    /// Notes what became of a part; says whether what is held is to be written now.
+    fn note(&mut self, shard: &ShardAddress, part: &Batch, delivery: Delivery) -> bool {
         self.rejected.extend(delivery.rejected);
         match delivery.outcome {
-            Outcome::Delivered => {}
-            Outcome::Held(_) => self.held = true,
+            Outcome::Delivered => false,
+            Outcome::Held(close) => {
+                self.held_from.get_or_insert(part.first());
+                matches!(close, Close::Now)
+            }
             Outcome::Failed { from, reason, .. } => {
                 let before = part.records_before(from);
                 let from = part.records[before].sequence_number;
                 warn!(%shard, %from, reason, "records were not delivered and have to come again");
                 self.failed = Some(from);
+                // What came before it in this part may be held.
+                if before > 0 {
+                    self.held_from.get_or_insert(part.first());
+                }
+                false
             }
         }
     }

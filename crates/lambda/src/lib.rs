@@ -12,7 +12,7 @@ mod function;
 mod open;
 
 pub use answer::{Answer, BatchItemFailure};
-pub use cleaning::{Cleaned, clean};
+pub use cleaning::{Cleaned, CleaningError, clean};
 pub use environment::{Environment, InvalidEnvironment};
 pub use event::{InvalidEvent, KinesisEvent};
 pub use function::Function;

@@ -183,7 +183,41 @@ async fn what_is_held_is_closed_within_the_invocation() {
     assert_eq!((seen.closed, seen.kept.len()), (1, 2));
     let (mut broken, seen) = function(World { closes: false, ..WELL }, held);
     assert_eq!(failures(&mut broken, 600, LONG).await, [number(1)]);
-    assert_eq!(seen.lock().unwrap().kept, [], "it comes again and is rejected again");
+    assert_eq!(seen.lock().unwrap().kept.len(), 2, "kept before objects are written");
+}
+
+#[tokio::test]
+async fn what_is_full_is_closed_before_more_is_held() {
+    let full = |_: &Batch| Delivery { outcome: Outcome::Held(Close::Now), rejected: Vec::new() };
+    let (mut well, seen) = function(WELL, full);
+    assert_eq!(failures(&mut well, 1200, LONG).await, []);
+    assert_eq!(seen.lock().unwrap().closed, 3);
+    let (mut broken, seen) = function(World { closes: false, ..WELL }, full);
+    assert_eq!(failures(&mut broken, 1200, LONG).await, [number(1)]);
+    assert_eq!(seen.lock().unwrap().batches, [500], "nothing more is taken");
+}
+
+#[tokio::test]
+async fn no_object_is_written_while_its_rejected_records_cannot_be_kept() {
+    let held = |_: &Batch| Delivery {
+        outcome: Outcome::Held(Close::Within(LONG)),
+        rejected: rejects(&[7]),
+    };
+    let (mut function, seen) = function(World { keeps: false, ..WELL }, held);
+    assert_eq!(failures(&mut function, 10, LONG).await, [number(1)]);
+    assert_eq!(seen.lock().unwrap().closed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rejected_records_are_kept_or_come_again_when_time_runs_out() {
+    let script = |batch: &Batch| {
+        let rejected = if batch.first() == number(1) { rejects(&[9]) } else { Vec::new() };
+        Delivery { rejected, ..Delivery::delivered() }
+    };
+    let (mut function, seen) = function(World { stuck: true, ..WELL }, script);
+    let from = failures(&mut function, 1200, Duration::from_millis(50)).await;
+    let kept = std::mem::take(&mut seen.lock().unwrap().kept);
+    assert!(from == [number(9)] || (from == [number(501)] && kept == [number(9)]), "{from:?} {kept:?}");
 }
 
 #[tokio::test]
