@@ -206,6 +206,21 @@ def test_a_rejected_record_that_cannot_be_kept_comes_again(tmp_path, fluent):
         assert running.invoke(kinesis_event(entries), timeout_seconds=8).body == failing_from(7)
 
 
+def test_an_archive_has_no_line_twice_when_its_failed_store_was_down(tmp_path, s3):
+    archive, entries = tmp_path / "archive", ENTRIES["plain"](LINES)
+    entries.insert(7, POISON)
+    with FaultyWire(free_port()) as wire:
+        variables = {**bucket_of(s3, "lambda-failed"), "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{wire.port}",
+                     "BAIKONUR_DESTINATION": f"file://{archive}", "BAIKONUR_FAILED_STORE": "s3://lambda-failed/logs"}
+        with function(tmp_path, "kinesis-to-s3", variables) as running:
+            assert running.invoke(kinesis_event(entries), timeout_seconds=8).body == failing_from(0)
+            wire.target = s3.port
+            running.delivers(kinesis_event(entries))
+    assert sorted(Folder(archive).lines()) == sorted(LINES)
+    (key,) = s3.objects("lambda-failed")
+    assert key.startswith("logs/unknown/bad_gzip/")
+
+
 def test_only_what_a_busy_cluster_did_not_take_comes_again(tmp_path):
     with SearchCluster() as cluster:
         cluster.faults = [None, *[busy] * 100]
@@ -274,6 +289,26 @@ def test_a_full_event_fits_into_the_smallest_function(tmp_path):
 
 
 # What it is told, and what it tells.
+
+
+def test_settings_of_every_kind_are_variables(tmp_path):
+    wanted = [{"kind": "a.x", "id": f"{n}", "at": 1767225600 + n, "pad": "x", "level": ["info", "error"][n % 2]} for n in range(10)]
+    others = [{**line, "kind": kind} for line in wanted for kind in ("b", "a.z")]
+    variables = {
+        "LOG_TYPE_FIELD": "kind", "LOG_ID_FIELD": "id", "LOG_TIMESTAMP_FIELD": "at", "TZ": "Asia/Tokyo",
+        "LOG_TYPE_WHITELIST": "a.*, !a.z", "LOG_TYPE_UNKNOWN_PREFIX": "",
+        "BAIKONUR_DESTINATION": f"file://{tmp_path}/archive", "BAIKONUR_FIELDS": '{"drop": ["pad"]}',
+        "BAIKONUR_FILTER_CRITERIA": '[{"data": {"level": ["error"]}}]', "BAIKONUR_COMPRESSION_LEVEL": "9",
+        "BAIKONUR_KEY_LAYOUT": "{log_type}/{date}",
+    }
+    with function(tmp_path, "kinesis-to-s3", variables) as running:
+        running.delivers(event_of([json.dumps(line).encode() for line in wanted + others]))
+    folder = Folder(tmp_path / "archive")
+    lines = [json.loads(line) for line in folder.lines()]
+    assert sorted(line["id"] for line in lines) == ["1", "3", "5", "7", "9"]
+    assert all("pad" not in line for line in lines)
+    (key,) = folder.files()
+    assert key.startswith("a.x/2026-01-01/")
 
 
 def test_an_event_that_is_not_of_kinesis_is_an_error_and_the_next_one_is_delivered(tmp_path):

@@ -127,6 +127,8 @@ impl Function {
             }
         }
         let unkept = self.keep(&shard, progress.rejected_before_failure(), until).await;
+        // The objects are written already. They are known as the same only when all of their records come again.
+        let unkept = if progress.held { unkept.and(Some(first)) } else { unkept };
         // The lowest counts: Lambda's mapping goes on there.
         [progress.failed, unkept].into_iter().flatten().min()
     }

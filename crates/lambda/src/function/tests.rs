@@ -184,6 +184,9 @@ async fn what_is_held_is_closed_within_the_invocation() {
     let (mut broken, seen) = function(World { closes: false, ..WELL }, held);
     assert_eq!(failures(&mut broken, 600, LONG).await, [number(1)]);
     assert_eq!(seen.lock().unwrap().kept, [], "it comes again and is rejected again");
+    let (mut full, _) = function(World { keeps: false, ..WELL }, held);
+    let again = failures(&mut full, 600, LONG).await;
+    assert_eq!(again, [number(1)], "or the objects that are there would be cut otherwise");
 }
 
 #[tokio::test]
