@@ -47,6 +47,16 @@ def binary():
     return path.resolve()
 
 
+def bootstrap():
+    """The binary of the AWS Lambda functions: beside the other one, unless BAIKONUR_BOOTSTRAP says where."""
+    given = os.environ.get("BAIKONUR_BOOTSTRAP")
+    built = REPO / "target" / "release" / "bootstrap"
+    beside = binary().with_name("bootstrap")
+    path = Path(given) if given else beside if beside.exists() else built
+    assert path.exists(), f"{path} is missing: cargo build --release --bin bootstrap"
+    return path.resolve()
+
+
 class Baikonur(Server):
     """`baikonur up`; keeps its port and its data directory over restarts."""
 

@@ -15,7 +15,7 @@ use baikonur_modules::settings::keys_of;
 const PREFIX: &str = "BAIKONUR_";
 
 /// What the originals called the keys.
-const ORIGINALS: [(&str, &str); 17] = [
+const ORIGINALS: [(&str, &str); 19] = [
     ("TZ", "timezone"),
     ("LOG_ID_FIELD", "log_id_field"),
     ("LOG_TYPE_FIELD", "log_type_field"),
@@ -33,6 +33,8 @@ const ORIGINALS: [(&str, &str); 17] = [
     ("LOG_FLUENT_TAG", "fluent_tag"),
     ("FAILED_LOG_S3_BUCKET", "failed_log_s3_bucket"),
     ("FAILED_LOG_S3_PREFIX", "failed_log_s3_prefix"),
+    ("MAX_AGE_DAYS", "max_age_days"),
+    ("DRY_RUN_ONLY", "dry_run_only"),
 ];
 
 /// A setting that cannot be read.
@@ -224,8 +226,18 @@ impl<'de> Deserializer<'de> for Text<'_> {
         visitor.visit_str(self.0)
     }
 
+    /// Also as the originals' Python wrote it: a cleaner that is told `True` or `yes` must not end up deleting.
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0.trim().to_ascii_lowercase().as_str() {
+            "true" | "yes" => visitor.visit_bool(true),
+            "false" | "no" => visitor.visit_bool(false),
+            // The visitor says what it wanted.
+            _ => visitor.visit_str(self.0),
+        }
+    }
+
     parsed! {
-        deserialize_bool visit_bool, deserialize_i8 visit_i8, deserialize_i16 visit_i16, deserialize_i32 visit_i32,
+        deserialize_i8 visit_i8, deserialize_i16 visit_i16, deserialize_i32 visit_i32,
         deserialize_i64 visit_i64, deserialize_u8 visit_u8, deserialize_u16 visit_u16, deserialize_u32 visit_u32,
         deserialize_u64 visit_u64, deserialize_f32 visit_f32, deserialize_f64 visit_f64, deserialize_i128 visit_i128,
         deserialize_u128 visit_u128
@@ -292,7 +304,7 @@ impl<'de> Deserializer<'de> for Text<'_> {
 #[cfg(test)]
 mod tests {
     use baikonur_modules::intake::IntakeSettings;
-    use baikonur_modules::{cluster, to_es, to_s3};
+    use baikonur_modules::{cluster, es_cleaner, to_es, to_s3};
 
     use super::*;
 
@@ -320,6 +332,18 @@ mod tests {
         let settings: to_s3::Settings = environment.take().unwrap();
         assert_eq!(settings.location().unwrap().to_string(), "s3://bucket/123");
         environment.refuse_the_rest("kinesis-to-s3").unwrap();
+    }
+
+    #[test]
+    fn the_cleaners_variables_are_read_as_python_wrote_them() {
+        for (text, is_dry) in [("true", true), ("True", true), ("yes", true), ("False", false)] {
+            let mut environment = environment(&[("MAX_AGE_DAYS", "7"), ("DRY_RUN_ONLY", text)]);
+            let settings: es_cleaner::Settings = environment.take().unwrap();
+            assert_eq!((settings.max_age_days, settings.dry_run_only), (7, is_dry), "{text}");
+        }
+        let mut unclear = environment(&[("DRY_RUN_ONLY", "perhaps")]);
+        let error = unclear.take::<es_cleaner::Settings>().unwrap_err().to_string();
+        assert!(error.contains("DRY_RUN_ONLY") && error.contains("perhaps"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `bootstrap`: what AWS Lambda starts on `provided.al2023`.
 
+mod log;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +12,14 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
-use tracing::{Instrument, error, info_span};
-use tracing_subscriber::EnvFilter;
+use tracing::{Instrument, error, error_span};
 
 /// What is left of a function's time for its answer, and of short times a fifth.
 const TO_ANSWER: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    log();
+    log::begin();
     let variable = |name| std::env::var(name).unwrap_or_default();
     let memory_mb = variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").parse().ok();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -49,7 +50,9 @@ async fn serve(
 ) -> Result<Value, Error> {
     let LambdaEvent { payload, context } = event;
     let trace_id = context.xray_trace_id.as_deref().unwrap_or_default();
-    let span = info_span!("invocation", requestId = context.request_id, traceId = trace_id);
+    // Of the highest level, so that each line that is written at all says whose it is. The runtime's own span, of a lower
+    // one, has the same names.
+    let span = error_span!("invocation", requestId = context.request_id, xrayTraceId = trace_id);
     async {
         match &mut *opened.lock().await {
             Opened::Deliver(function) => {
@@ -64,21 +67,4 @@ async fn serve(
     }
     .instrument(span)
     .await
-}
-
-/// Lines as Lambda's log format wants them: JSON with `timestamp`, `level` and `message`, or text.
-fn log() {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
-    let filter = level.and_then(|level| EnvFilter::try_new(level.to_ascii_lowercase()).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(false);
-    let is_json =
-        variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
-    if is_json {
-        lines.json().flatten_event(true).with_span_list(false).init();
-    } else {
-        lines.init();
-    }
 }

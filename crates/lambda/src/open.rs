@@ -25,7 +25,7 @@ pub enum Opened {
     /// It delivers the records of events.
     Deliver(Function),
     /// It deletes old indices, whatever the event is.
-    Clean(Cleaner),
+    Clean(Box<Cleaner>),
 }
 
 /// Why there is no function.
@@ -103,7 +103,7 @@ pub async fn open_function(
         environment.refuse_the_rest(name)?;
         let amazon = for_cluster(&settings.cluster);
         let cleaner = Cleaner::new(settings, clock, amazon).map_err(OpenError::settings)?;
-        return Ok(Opened::Clean(cleaner));
+        return Ok(Opened::Clean(Box::new(cleaner)));
     }
     if let Some(memory_mb) = memory_mb {
         let bytes = memory_mb * 1024 * 1024 / MEMORY_SHARE;

@@ -29,7 +29,8 @@ pub enum Location {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct S3Settings {
-    /// The URL of an S3-compatible server. Default: Amazon S3, or `AWS_ENDPOINT_URL_S3`.
+    /// The URL of an S3-compatible server. Default: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, or
+    /// Amazon S3.
     pub endpoint: Option<String>,
     /// The bucket's region. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, or `us-east-1`.
     pub region: Option<String>,

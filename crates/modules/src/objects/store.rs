@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -77,9 +77,18 @@ fn bucket_store(bucket: &str, s3: &S3Settings) -> Result<AmazonS3Builder, Invali
     if let Some(region) = &s3.region {
         builder = builder.with_region(region);
     }
+    // An endpoint of the environment keeps to the rules of the setting, which goes before it.
+    let of_environment = || {
+        let keys = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
+        keys.iter().find_map(|key| builder.get_config_value(key))
+    };
+    let endpoint = s3.endpoint.clone().or_else(of_environment);
+    let s3 = &S3Settings { endpoint, ..s3.clone() };
     if let Some((endpoint, http)) = s3.checked_endpoint()? {
         let endpoint = s3.bucket_endpoint(endpoint, bucket);
-        builder = builder.with_endpoint(endpoint).with_allow_http(http);
+        // Of the two keys this one counts.
+        builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
+        builder = builder.with_allow_http(http);
     }
     if let Some(path_style) = s3.path_style {
         builder = builder.with_virtual_hosted_style_request(!path_style);
