@@ -7,7 +7,7 @@ use crate::cluster::ServerError;
 /// How reasons of an `illegal_argument_exception` begin that mean the settings of the module or of the cluster: every
 /// document would be refused, and is better kept in its stream until they are mended. Further in, a reason may quote the
 /// document, which must not pass for one of these.
-const CONDITIONS: [&str; 4] = [
+const CONDITIONS: [&str; 5] = [
     // More shards than the cluster may have, as some versions say it.
     "Validation Failed: 1: this action would add",
     // Elasticsearch's own templates make data streams of names such as logs-*-*.
@@ -16,6 +16,8 @@ const CONDITIONS: [&str; 4] = [
     "Document ID is not supported",
     // `pipeline` is missing.
     "pipeline with id [",
+    // An alias of several indices stands where the index should be, or of one that is closed for rolling over.
+    "no write index is defined for alias",
 ];
 /// Of a `validation_exception`: the index would have more shards than the cluster may have.
 const TOO_MANY_SHARDS: &str = "this action would add";
@@ -95,6 +97,8 @@ impl ItemStatus {
             "illegal_argument_exception" => {
                 CONDITIONS.iter().any(|words| reason.starts_with(words))
             }
+            // The index wants a routing: `routing_field` is not set, or names what the documents do not have.
+            "routing_missing_exception" => true,
             "validation_exception" => reason.contains(TOO_MANY_SHARDS),
             _ => false,
         };
@@ -149,6 +153,7 @@ mod tests {
             (403, "cluster_block_exception"),
             (500, "rejected_execution_exception"),
             (404, "index_not_found_exception"),
+            (400, "routing_missing_exception"),
             (403, "security_exception"),
         ] {
             assert_eq!(verdict(status, kind), Verdict::Busy(text(status, kind)));
@@ -185,6 +190,7 @@ mod tests {
             "only write ops with an op_type of create are allowed in data streams",
             "Document ID is not supported in create/index operation request",
             "pipeline with id [p] does not exist",
+            "no write index is defined for alias [logs-a-20250102]. The write index may be explicitly disabled",
         ] {
             let body = format!(
                 r#"{{"errors":true,"items":[{{"index":{{"status":400,"error":{{"type":"illegal_argument_exception","reason":"{reason}"}}}}}}]}}"#
