@@ -38,6 +38,8 @@ pub(super) enum Verdict {
     Stored,
     /// The cluster could not take it now.
     Busy(String),
+    /// Its index is closed to it, whatever the cluster does with others.
+    Closed(String),
     /// The cluster stumbled over it, which may be its fault or the document's.
     Broken(String),
     /// The cluster will never take it.
@@ -103,12 +105,23 @@ impl ItemStatus {
             _ => false,
         };
         let forbidden = self.status == 401 || self.status == 403;
-        let missing = kind == "index_not_found_exception";
+        // A block that is the index's own, and not that of a full disk (12): read-only (5), no writes (8).
+        let is_closed = match kind {
+            "cluster_block_exception" => {
+                let is_own = reason.contains("[FORBIDDEN/5/") || reason.contains("[FORBIDDEN/8/");
+                reason.starts_with("index [") && is_own && !reason.contains("[FORBIDDEN/12/")
+            }
+            "security_exception" => self.status == 403,
+            // It may not be made by itself either.
+            "index_not_found_exception" => true,
+            _ => false,
+        };
         match self.status {
             // A conflict means that this very document is there already.
             200..300 | 409 => Verdict::Stored,
             408 | 429 | 502..=504 => Verdict::Busy(self.explained()),
-            _ if blocked || rejected || is_condition || forbidden || missing => {
+            _ if is_closed => Verdict::Closed(self.explained()),
+            _ if blocked || rejected || is_condition || forbidden => {
                 Verdict::Busy(self.explained())
             }
             500.. => Verdict::Broken(self.explained()),
@@ -152,11 +165,13 @@ mod tests {
             (503, "unavailable_shards_exception"),
             (403, "cluster_block_exception"),
             (500, "rejected_execution_exception"),
-            (404, "index_not_found_exception"),
             (400, "routing_missing_exception"),
-            (403, "security_exception"),
+            (401, "security_exception"),
         ] {
             assert_eq!(verdict(status, kind), Verdict::Busy(text(status, kind)));
+        }
+        for (status, kind) in [(404, "index_not_found_exception"), (403, "security_exception")] {
+            assert_eq!(verdict(status, kind), Verdict::Closed(text(status, kind)));
         }
         for (status, kind) in [
             (400, "mapper_parsing_exception"),
@@ -171,6 +186,35 @@ mod tests {
         );
         assert_eq!(verdict(409, "version_conflict_engine_exception"), Verdict::Stored);
         assert_eq!(verdict(200, "none"), Verdict::Stored);
+    }
+
+    #[test]
+    fn blocks_of_one_index_are_told_from_those_of_the_cluster_and_of_a_full_disk() {
+        for (status, reason, is_closed) in [
+            (403, "index [a] blocked by: [FORBIDDEN/8/index write (api)];", true),
+            (403, "index [a] blocked by: [FORBIDDEN/5/index read-only (api)];", true),
+            (
+                403,
+                "index [a] blocked by: [FORBIDDEN/12/index read-only / allow delete (api)];",
+                false,
+            ),
+            (
+                403,
+                "index [a] blocked by: [FORBIDDEN/8/index write (api)];[FORBIDDEN/12/disk usage exceeded];",
+                false,
+            ),
+            (429, "index [a] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded];", false),
+            (403, "blocked by: [FORBIDDEN/6/cluster read-only (api)];", false),
+        ] {
+            let body = format!(
+                r#"{{"errors":true,"items":[{{"index":{{"status":{status},"error":{{"type":"cluster_block_exception","reason":"{reason}"}}}}}}]}}"#
+            );
+            let Ok(Answer::Each(verdicts)) = Answer::read(body.as_bytes(), 1) else { panic!() };
+            match is_closed {
+                true => assert!(matches!(verdicts[..], [Verdict::Closed(_)]), "{reason}"),
+                false => assert!(matches!(verdicts[..], [Verdict::Busy(_)]), "{reason}"),
+            }
+        }
     }
 
     #[test]

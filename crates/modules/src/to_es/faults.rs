@@ -95,6 +95,49 @@ async fn documents_that_break_a_cluster_which_takes_the_others_are_rejected() {
     assert!(delivery.rejected[0].detail.starts_with("500 null_pointer_exception"));
 }
 
+/// Documents of these log types, each with an index of its own.
+fn of_types(log_types: &[&str]) -> Batch {
+    let text = |log_type: &&str| {
+        format!(r#"{{"log_type":"{log_type}","log_id":"x","time":"2025-01-02T03:04:05Z"}}"#)
+    };
+    batches::batch(&log_types.iter().map(text).collect::<Vec<_>>())
+}
+
+const CLOSED: (u16, &str) = (404, "index_not_found_exception");
+
+#[tokio::test]
+async fn a_document_of_a_closed_index_is_given_up_while_others_pass() {
+    let settings = Settings { busy_retries: 1, ..settings() };
+    let in_one = vec![items(&[STORED, CLOSED, STORED]), items(&[CLOSED])];
+    // The closed one comes first, the proof in a later request.
+    let in_several = vec![items(&[STORED]), items(&[CLOSED]), items(&[CLOSED]), items(&[STORED])];
+    for (bulk_records, replies) in [(500, in_one), (1, in_several)] {
+        let cluster = ClusterDouble::start(replies).await;
+        let settings = Settings { bulk_records, ..settings.clone() };
+        let mut deliverer = deliverer(at(&[&cluster.url], settings)).await;
+        let delivery = deliverer.deliver(&of_types(&["a", "late", "b"])).await;
+        assert_eq!(delivery.outcome, Outcome::Delivered);
+        assert_eq!(rejected(&delivery), [(1, REFUSED_BY_ELASTICSEARCH)]);
+        let detail = &delivery.rejected[0].detail;
+        assert!(detail.starts_with("404 index_not_found_exception: why"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn documents_of_closed_indices_wait_while_nothing_shows_that_others_are_open() {
+    let settings = Settings { busy_retries: 0, ..settings() };
+    for (log_types, answer, from) in [
+        (["a", "b", "c"], [CLOSED, CLOSED, CLOSED], 0),
+        (["a", "a", "a"], [STORED, CLOSED, STORED], 1),
+        (["a", "b", "c"], [REFUSED, CLOSED, BUSY], 1),
+    ] {
+        let cluster = ClusterDouble::start(vec![items(&answer)]).await;
+        let mut deliverer = deliverer(at(&[&cluster.url], settings.clone())).await;
+        let delivery = deliverer.deliver(&of_types(&log_types)).await;
+        assert_eq!((failed(&delivery).0, failed(&delivery).1), (from, Cause::Destination));
+    }
+}
+
 #[tokio::test]
 async fn a_batch_that_breaks_the_cluster_as_a_whole_is_given_up_in_the_end() {
     let settings = Settings { busy_retries: 0, ..settings() };

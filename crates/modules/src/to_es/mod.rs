@@ -1,12 +1,13 @@
 //! Records into daily indices or data streams of Elasticsearch or OpenSearch, by the bulk API.
 //!
 //! `settings` says where and how, `index_names` and `encode` make requests, `send` makes one of
-//! them and tells failures of the whole apart, `answer` judges document by document, `templates`
+//! them and tells failures of the whole apart, `answer` judges document by document, `aside` keeps those whose index is closed, `templates`
 //! installs what is asked for before the first of them. What only the cluster's load keeps out is
 //! sent again, and nothing beside it; what the cluster refuses is rejected with its reason. A
 //! document's id is a function of the record, so that a batch that comes again overwrites itself.
 
 mod answer;
+mod aside;
 #[cfg(test)]
 mod doubles;
 mod encode;
@@ -38,6 +39,7 @@ pub use settings::{DocumentId, InvalidSettings, Settings, WriteTo};
 use crate::cluster::{Amazon, Client, Flavour, Found, Server};
 use crate::intake::{Intake, TakenEvent};
 use answer::{Answer, Verdict};
+use aside::Aside;
 use send::{BulkApi, SendError};
 
 /// The reason of records that the cluster will never take.
@@ -126,12 +128,16 @@ impl Deliver for Delivering {
             rejected.append(&mut taken.rejected);
             let mut refused = Vec::new();
             let mut stuck = None;
+            let mut aside = Aside::default();
             for bulk in Bulks::new(&shared.settings, &batch.shard, &taken.events) {
-                stuck = shared.put(bulk, batch.attempt, &taken.events, &mut refused).await.err();
+                let put = shared.put(bulk, batch.attempt, &taken.events, &mut aside, &mut refused);
+                stuck = put.await.err();
                 if stuck.is_some() {
                     break;
                 }
             }
+            let closed = shared.decide(aside, &taken.events, &mut refused);
+            let stuck = stuck.into_iter().chain(closed).min_by_key(|stuck| stuck.from);
             rejected.extend(shared.intake.in_proportion(batch, refused));
             if let Some(Stuck { from, cause, reason }) = stuck {
                 // The others come again with their records.
@@ -228,6 +234,7 @@ impl Shared {
         bulk: Bulk,
         attempt: u32,
         events: &[TakenEvent],
+        aside: &mut Aside,
         rejected: &mut Vec<RejectedRecord>,
     ) -> Result<(), Stuck> {
         // The last one has the earliest events: what is cut or comes again goes on top.
@@ -236,6 +243,8 @@ impl Shared {
             let verdicts = match self.send(&bulk).await {
                 Ok(Answer::AllStored) => {
                     self.meters.stored.increment(bulk.len() as u64);
+                    aside.stored(bulk.event(0));
+                    aside.stored(bulk.event(bulk.len() - 1));
                     continue;
                 }
                 Ok(Answer::Each(verdicts)) => verdicts,
@@ -258,14 +267,20 @@ impl Shared {
                     return Err(Stuck { from, cause: Cause::Destination, reason });
                 }
             };
-            let left = self.judge(&bulk, verdicts, events, rejected);
-            if left.positions.is_empty() {
+            let mut left = self.judge(&bulk, verdicts, events, aside, rejected);
+            let is_last = busy == self.settings.busy_retries;
+            let others_passed = others_passed || left.len() < bulk.len();
+            if is_last {
+                for (position, reason) in left.closed.drain(..) {
+                    aside.closed(bulk.event(position), reason);
+                }
+            }
+            if left.len() == 0 {
                 continue;
             }
-            let others_passed = others_passed || left.positions.len() < bulk.len();
-            let bulk = bulk.only(&left.positions);
+            let bulk = bulk.only(&left.all());
             let first = &events[bulk.event(0)];
-            if busy == self.settings.busy_retries {
+            if is_last {
                 if !left.busy && (others_passed || attempt >= ATTEMPTS_OF_BROKEN_MAX) {
                     self.refuse(&bulk, &left.reason, events, rejected);
                     continue;
@@ -286,6 +301,31 @@ impl Shared {
         let took = self.clock.monotonic().saturating_sub(started);
         self.meters.request.record(took.as_secs_f64());
         answer
+    }
+
+    /// Gives up the documents whose index is closed while others are open, and waits for the rest of them.
+    fn decide(
+        &self,
+        aside: Aside,
+        events: &[TakenEvent],
+        rejected: &mut Vec<RejectedRecord>,
+    ) -> Option<Stuck> {
+        let decided = aside.decide(&self.settings, events);
+        self.meters.refused.increment(decided.refused.len() as u64);
+        rejected.extend(decided.refused.into_iter().map(|(event, reason)| {
+            let detail = format!("{reason}; documents of other indices are stored");
+            events[event].rejected(REFUSED_BY_ELASTICSEARCH, detail)
+        }));
+        let documents = decided.waiting.len();
+        let waiting = decided.waiting.into_iter();
+        let first = waiting.min_by_key(|(event, _)| events[*event].sequence_number);
+        first.map(|(event, reason)| {
+            let shown = self.settings.shown_destination();
+            let reason = format!(
+                "{shown} did not store {documents} documents ({reason}): their indices are closed to them"
+            );
+            Stuck { from: events[event].sequence_number, cause: Cause::Destination, reason }
+        })
     }
 
     /// Gives up documents that the cluster breaks on.
@@ -309,15 +349,17 @@ impl Shared {
         bulk: &Bulk,
         verdicts: Vec<Verdict>,
         events: &[TakenEvent],
+        aside: &mut Aside,
         rejected: &mut Vec<RejectedRecord>,
     ) -> Left {
-        let mut left = Left { positions: Vec::new(), busy: false, reason: String::new() };
+        let mut left = Left::default();
         let mut refused = 0;
         let documents = verdicts.len();
         for (position, verdict) in verdicts.into_iter().enumerate() {
             match verdict {
-                Verdict::Stored => {}
+                Verdict::Stored => aside.stored(bulk.event(position)),
                 Verdict::Busy(reason) => left.add(position, true, reason),
+                Verdict::Closed(reason) => left.closed.push((position, reason)),
                 Verdict::Broken(reason) => left.add(position, false, reason),
                 Verdict::Refused(detail) => {
                     refused += 1;
@@ -327,15 +369,18 @@ impl Shared {
             }
         }
         self.meters.refused.increment(refused);
-        let stored = documents - left.positions.len();
+        let stored = documents - left.len();
         self.meters.stored.increment(stored as u64 - refused);
         left
     }
 }
 
 /// Documents of a bulk that are to be sent again.
+#[derive(Default)]
 struct Left {
     positions: Vec<usize>,
+    /// Others, whose index is closed, and what the cluster said.
+    closed: Vec<(usize, String)>,
     /// Whether the cluster was too busy for at least one of them.
     busy: bool,
     /// What it said of the first.
@@ -343,6 +388,18 @@ struct Left {
 }
 
 impl Left {
+    fn len(&self) -> usize {
+        self.positions.len() + self.closed.len()
+    }
+
+    /// The positions of all, ascending.
+    fn all(&self) -> Vec<usize> {
+        let closed = self.closed.iter().map(|(position, _)| *position);
+        let mut all: Vec<_> = self.positions.iter().copied().chain(closed).collect();
+        all.sort_unstable();
+        all
+    }
+
     fn add(&mut self, position: usize, busy: bool, reason: String) {
         if self.positions.is_empty() {
             self.reason = reason;
@@ -352,7 +409,7 @@ impl Left {
     }
 
     fn stuck(self, from: SequenceNumber, shown: &str) -> Stuck {
-        let Self { positions, busy, reason } = self;
+        let Self { positions, busy, reason, .. } = self;
         let documents = positions.len();
         let (cause, hint) = if busy {
             (Cause::Destination, "the cluster is overloaded or blocked for writes")
