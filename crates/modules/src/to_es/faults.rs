@@ -241,13 +241,42 @@ async fn a_storm_of_429_and_500_passes_and_nothing_else_is_sent_meanwhile() {
 
 #[tokio::test]
 async fn a_storm_that_lasts_is_told_to_the_mapping() {
-    let storm = vec![Reply::Answer(429, String::new()); 2];
+    let storm = vec![Reply::Answer(429, String::new()); 100];
     let cluster = ClusterDouble::start(storm).await;
     let settings = Settings { busy_retries: 1, ..settings() };
     let delivery = deliver(&cluster, settings, &["a", "b"]).await;
     let (from, cause, reason) = failed(&delivery);
     assert_eq!((from, cause), (0, Cause::Destination));
     assert!(reason.contains("429") && reason.contains("overloaded"), "{reason}");
+}
+
+#[tokio::test]
+async fn one_document_that_fails_each_request_it_is_in_is_found_and_given_up() {
+    let breaks = || Reply::Answer(500, String::new());
+    let replies = vec![breaks(), breaks(), breaks(), breaks(), breaks()];
+    let cluster = ClusterDouble::start(replies).await;
+    let settings = Settings { busy_retries: 1, ..settings() };
+    let delivery = deliver(&cluster, settings, &["a", "b", "c", "d"]).await;
+    assert_eq!(delivery.outcome, Outcome::Delivered);
+    assert_eq!(rejected(&delivery), [(0, REFUSED_BY_ELASTICSEARCH)]);
+    assert!(delivery.rejected[0].detail.contains("500"), "{}", delivery.rejected[0].detail);
+    let all = vec!["a", "b", "c", "d"];
+    let requests =
+        [all.clone(), all, vec!["a", "b"], vec!["a"], vec!["a"], vec!["b"], vec!["c", "d"]];
+    assert_eq!(cluster.ids(), requests);
+}
+
+#[tokio::test]
+async fn a_cluster_that_fails_every_piece_is_left_alone_soon_and_refuses_nothing() {
+    let ids: Vec<String> = (0..500).map(|number| number.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    for status in [429, 500] {
+        let cluster = ClusterDouble::start(vec![Reply::Answer(status, String::new()); 999]).await;
+        let settings = Settings { busy_retries: 0, ..settings() };
+        let delivery = deliver(&cluster, settings, &ids).await;
+        assert_eq!((failed(&delivery).0, failed(&delivery).1), (0, Cause::Destination));
+        assert!(delivery.rejected.is_empty() && cluster.ids().len() < 30);
+    }
 }
 
 #[tokio::test]

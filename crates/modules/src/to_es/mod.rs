@@ -8,6 +8,7 @@
 
 mod answer;
 mod aside;
+mod bisect;
 #[cfg(test)]
 mod doubles;
 mod encode;
@@ -40,6 +41,7 @@ use crate::cluster::{Amazon, Client, Flavour, Found, Server};
 use crate::intake::{Intake, TakenEvent};
 use answer::{Answer, Verdict};
 use aside::Aside;
+use bisect::Bisect;
 use send::{BulkApi, SendError};
 
 /// The reason of records that the cluster will never take.
@@ -170,6 +172,8 @@ struct Attempt {
     busy: u32,
     /// Whether it took others of the same request: then it is these documents that it cannot deal with.
     others_passed: bool,
+    /// Whether it is a piece of a request that failed as a whole however often it was sent.
+    is_piece: bool,
 }
 
 impl Shared {
@@ -237,32 +241,85 @@ impl Shared {
         aside: &mut Aside,
         rejected: &mut Vec<RejectedRecord>,
     ) -> Result<(), Stuck> {
+        let mut bisect = Bisect::default();
+        let put = self.put_pieces(bulk, attempt, events, aside, &mut bisect, rejected).await;
+        let (refused, waiting) = bisect.decide(put.is_ok());
+        self.meters.refused.increment(refused.len() as u64);
+        rejected.extend(refused.into_iter().map(|(event, reason)| {
+            let detail = format!("{reason}; other documents of the same request are stored");
+            events[event].rejected(REFUSED_BY_ELASTICSEARCH, detail)
+        }));
+        // The first one is the earliest, and earlier than whatever comes behind.
+        match waiting.into_iter().next() {
+            Some((event, reason)) => {
+                let from = events[event].sequence_number;
+                Err(Stuck { from, cause: Cause::Destination, reason })
+            }
+            None => put,
+        }
+    }
+
+    /// Sends a bulk, whole or in pieces. What fails alone is left to `bisect`.
+    async fn put_pieces(
+        &self,
+        bulk: Bulk,
+        attempt: u32,
+        events: &[TakenEvent],
+        aside: &mut Aside,
+        bisect: &mut Bisect,
+        rejected: &mut Vec<RejectedRecord>,
+    ) -> Result<(), Stuck> {
         // The last one has the earliest events: what is cut or comes again goes on top.
-        let mut waiting = vec![Attempt { bulk, busy: 0, others_passed: false }];
-        while let Some(Attempt { bulk, busy, others_passed }) = waiting.pop() {
+        let mut waiting = vec![Attempt { bulk, busy: 0, others_passed: false, is_piece: false }];
+        while let Some(Attempt { bulk, busy, others_passed, is_piece }) = waiting.pop() {
             let verdicts = match self.send(&bulk).await {
                 Ok(Answer::AllStored) => {
                     self.meters.stored.increment(bulk.len() as u64);
                     aside.stored(bulk.event(0));
                     aside.stored(bulk.event(bulk.len() - 1));
+                    if is_piece {
+                        bisect.passed();
+                    }
                     continue;
                 }
                 Ok(Answer::Each(verdicts)) => verdicts,
                 Err(SendError::Refused(_)) if bulk.len() > 1 => {
                     let (first, second) = bulk.halves();
-                    waiting.push(Attempt { bulk: second, busy, others_passed });
-                    waiting.push(Attempt { bulk: first, busy, others_passed });
+                    waiting.push(Attempt { bulk: second, busy, others_passed, is_piece });
+                    waiting.push(Attempt { bulk: first, busy, others_passed, is_piece });
                     continue;
                 }
                 Err(SendError::Refused(reason)) => vec![Verdict::Refused(reason)],
-                Err(SendError::Busy(_)) if busy < self.settings.busy_retries => {
+                // A piece is on trial, and not waited for, before it is one document.
+                Err(SendError::Busy(_) | SendError::NotReady(_))
+                    if busy < self.settings.busy_retries && !(is_piece && bulk.len() > 1) =>
+                {
                     let first = events[bulk.event(0)].sequence_number;
                     self.meters.retried.increment(bulk.len() as u64);
                     tokio::time::sleep(pause(first, busy)).await;
-                    waiting.push(Attempt { bulk, busy: busy + 1, others_passed });
+                    waiting.push(Attempt { bulk, busy: busy + 1, others_passed, is_piece });
                     continue;
                 }
-                Err(SendError::Unavailable(reason) | SendError::Busy(reason)) => {
+                Err(SendError::Busy(_)) if bulk.len() > 1 && (!is_piece || bisect.failed(1)) => {
+                    let (first, second) = bulk.halves();
+                    for bulk in [second, first] {
+                        waiting.push(Attempt { bulk, busy: 0, others_passed, is_piece: true });
+                    }
+                    continue;
+                }
+                Err(SendError::Busy(reason)) if is_piece && bulk.len() == 1 => {
+                    let event = bulk.event(0);
+                    if bisect.failed_alone(event, reason.clone(), busy + 1) {
+                        continue;
+                    }
+                    let from = events[event].sequence_number;
+                    return Err(Stuck { from, cause: Cause::Destination, reason });
+                }
+                Err(
+                    SendError::Unavailable(reason)
+                    | SendError::Busy(reason)
+                    | SendError::NotReady(reason),
+                ) => {
                     let from = events[bulk.event(0)].sequence_number;
                     return Err(Stuck { from, cause: Cause::Destination, reason });
                 }
@@ -270,6 +327,9 @@ impl Shared {
             let mut left = self.judge(&bulk, verdicts, events, aside, rejected);
             let is_last = busy == self.settings.busy_retries;
             let others_passed = others_passed || left.len() < bulk.len();
+            if is_piece && left.len() < bulk.len() {
+                bisect.passed();
+            }
             if is_last {
                 for (position, reason) in left.closed.drain(..) {
                     aside.closed(bulk.event(position), reason);
@@ -290,7 +350,7 @@ impl Shared {
             }
             self.meters.retried.increment(bulk.len() as u64);
             tokio::time::sleep(pause(first.sequence_number, busy)).await;
-            waiting.push(Attempt { bulk, busy: busy + 1, others_passed });
+            waiting.push(Attempt { bulk, busy: busy + 1, others_passed, is_piece });
         }
         Ok(())
     }

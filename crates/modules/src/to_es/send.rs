@@ -29,9 +29,12 @@ pub(super) enum SendError {
     /// The cluster refuses something in it, or its size: parts of it may pass.
     #[error("{0}")]
     Refused(String),
-    /// The cluster was too busy for it, or stumbled: it may pass in a moment.
+    /// The cluster was too busy for it, or stumbled: it may pass in a moment, or without one of its documents.
     #[error("{0}")]
     Busy(String),
+    /// Nobody looked at it: it may pass in a moment.
+    #[error("{0}")]
+    NotReady(String),
     /// No request would pass now.
     #[error("{0}")]
     Unavailable(String),
@@ -97,7 +100,8 @@ fn failed(answered: &Answered) -> SendError {
         400 if is_condition => SendError::Unavailable(message),
         // Only the cluster itself can mean the documents, and then it gives type and reason.
         400 if is_told => SendError::Refused(message),
-        429 | 500.. => SendError::Busy(message),
+        429 | 500 => SendError::Busy(message),
+        501.. => SendError::NotReady(message),
         _ => SendError::Unavailable(message),
     }
 }
@@ -140,13 +144,18 @@ mod tests {
 
     #[test]
     fn overload_and_errors_of_the_server_may_pass() {
-        for (status, hint) in [(429, "overloaded"), (500, "log"), (503, "not ready")] {
+        for (status, hint) in [(429, "overloaded"), (500, "log")] {
             let error = failed(&answered(status, b""));
             assert!(
                 matches!(&error, SendError::Busy(message) if message.contains(hint)),
                 "{error}"
             );
         }
+        let error = failed(&answered(503, b""));
+        assert!(
+            matches!(&error, SendError::NotReady(message) if message.contains("not ready")),
+            "{error}"
+        );
     }
 
     #[test]
