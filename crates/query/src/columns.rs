@@ -19,7 +19,7 @@ use crate::format::Format;
 use crate::layout::is_date;
 use crate::lines::Blocks;
 use crate::parquet::{self, Ranges};
-use crate::scan::{Context, Halt};
+use crate::scan::{Context, Halt, unwound};
 
 /// Objects that are looked into: the first one, the newest one, and some between.
 const OBJECTS_MAX: usize = 8;
@@ -79,11 +79,7 @@ impl Columns {
         let mut failure = None;
         for (object, head) in chosen.iter().zip(heads) {
             match head {
-                Ok(Head::Lines(blocks)) => found.take_lines(blocks, object, time_field),
-                // What is damaged is told when it is read.
-                Ok(Head::Parquet(ranges)) => {
-                    let _ = found.take_parquet(ranges, object, time_field);
-                }
+                Ok(head) => found.take(head, object, time_field),
                 Err(error) => failure = Some(error),
             }
         }
@@ -224,6 +220,16 @@ impl Found {
         }
     }
 
+    /// What is damaged, or makes a library panic, is told when it is read.
+    fn take(&mut self, head: Head, object: &Object, time_field: &str) {
+        let _ = unwound(|| match head {
+            Head::Lines(blocks) => self.take_lines(blocks, object, time_field),
+            Head::Parquet(ranges) => {
+                let _ = self.take_parquet(ranges, object, time_field);
+            }
+        });
+    }
+
     fn take_lines(&mut self, mut blocks: Blocks, object: &Object, time_field: &str) {
         let mut left = LINES_MAX;
         // The object is cut off somewhere: what comes before is enough.
@@ -311,6 +317,27 @@ mod tests {
 
     fn object(key: &str) -> Object {
         Object { key: key.to_owned(), bytes: 1, format: Format::Parquet, place: Place::of(key) }
+    }
+
+    /// What a library does that meets what its authors did not think of.
+    struct Panics;
+
+    impl std::io::Read for Panics {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            panic!("no such table of codes")
+        }
+    }
+
+    #[test]
+    fn an_object_that_makes_a_library_panic_is_passed_over() {
+        let blocks = |stored: Box<dyn std::io::Read>| {
+            Head::Lines(Blocks::new(crate::format::Codec::Plain, stored))
+        };
+        let object = object("auth/2015-05/17/x.gz");
+        let mut found = Found::default();
+        found.take(blocks(Box::new(Panics)), &object, "time");
+        found.take(blocks(Box::new(Cursor::new(b"{\"a\":1}\n"))), &object, "time");
+        assert_eq!(found.fields, ["a"]);
     }
 
     fn columns(keys: &[&str], lines: &[&str]) -> Columns {

@@ -43,11 +43,21 @@ pub(crate) struct Context {
     pub(crate) options: Arc<Options>,
 }
 
+/// Some rows of one object on their way to the statement.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// The place of the object among all of the table, whichever of them are read.
+    pub(crate) object: usize,
+    /// How many rows of the object came before. Its rows come in their order, from one thread.
+    pub(crate) before: u64,
+    pub(crate) rows: Rows,
+}
+
 /// Objects that are being read. Dropped, it ends its threads.
 #[derive(Debug)]
 pub(crate) struct Scan {
     progress: Arc<Progress>,
-    receiver: Receiver<Result<(usize, Rows), QueryError>>,
+    receiver: Receiver<Result<Group, QueryError>>,
 }
 
 impl Scan {
@@ -85,11 +95,11 @@ impl Scan {
         Ok(Self { progress: Arc::clone(&context.progress), receiver })
     }
 
-    /// The next rows and the place of their object; none at the end.
+    /// The next rows; none at the end.
     ///
     /// # Errors
     /// An object that cannot be read, or an interruption.
-    pub(crate) fn next(&mut self) -> Result<Option<(usize, Rows)>, QueryError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Group>, QueryError> {
         loop {
             match self.receiver.recv_timeout(LOOK_INTERVAL) {
                 _ if self.progress.is_stopped() => return Err(QueryError::Interrupted),
@@ -153,19 +163,14 @@ pub(crate) enum Halt {
 struct Reader {
     context: Context,
     wants: Arc<Wants>,
-    sender: SyncSender<Result<(usize, Rows), QueryError>>,
+    sender: SyncSender<Result<Group, QueryError>>,
 }
 
 impl Reader {
     /// Reads one object; breaks when no other shall be read.
     fn read(&self, opened: Opened) -> ControlFlow<()> {
         let key = opened.key.clone();
-        let whole = catch_unwind(AssertUnwindSafe(|| self.rows_of(opened)));
-        let whole = whole.unwrap_or_else(|panic| {
-            // A library that meets what its authors did not think of.
-            let said = panic.downcast_ref::<String>().map(String::as_str);
-            let said =
-                said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason");
+        let whole = unwound(|| self.rows_of(opened)).unwrap_or_else(|said| {
             self.damaged(&key, None, format!("it cannot be read ({said})")).map_err(Halt::Failed)
         });
         match whole {
@@ -183,9 +188,13 @@ impl Reader {
 
     fn rows_of(&self, Opened { place, key, body }: Opened) -> Result<(), Halt> {
         let runtime = self.context.store.runtime();
+        let mut before = 0;
         let mut emit = |rows: Rows| {
-            self.context.progress.rows(rows.count as u64);
-            self.sender.send(Ok((place, rows))).map_err(|_| Halt::Stopped)
+            let count = rows.count as u64;
+            self.context.progress.rows(count);
+            let group = Group { object: place, before, rows };
+            before += count;
+            self.sender.send(Ok(group)).map_err(|_| Halt::Stopped)
         };
         match body {
             Body::Lines(codec, stored) => {
@@ -240,6 +249,18 @@ impl Reader {
         (self.context.options.tell)(&error);
         Ok(())
     }
+}
+
+/// Runs a library that may meet in an object what its authors did not think of.
+///
+/// # Errors
+/// What its panic said.
+pub(crate) fn unwound<T>(read: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(read)).map_err(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+        said.unwrap_or("no reason").to_owned()
+    })
 }
 
 /// The answer of a task, also where it panicked or the runtime is going down.

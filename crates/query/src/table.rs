@@ -19,12 +19,14 @@ use crate::archive::Object;
 use crate::cells::{Rows, Wants};
 use crate::choice::{Comparison, Condition, Operand, Plan, Subject, value_of};
 use crate::columns::{Column, Columns, quoted};
-use crate::scan::{Context, Scan};
+use crate::scan::{Context, Group, Scan};
 
 /// How often a statement may begin to read a table anew. A join without an index would do it for each row.
 const SCANS_MAX: u32 = 64;
 /// The bit of SQLite's mask that stands for all further columns.
 const LAST_BIT: usize = 63;
+/// Bits of a row's number that count within its object: 10^12 rows, and 8 million objects before them.
+const ROW_BITS: u32 = 40;
 
 /// Where the reason of a failure is left: SQLite carries only its text.
 pub(crate) type Failure = Arc<Mutex<Option<QueryError>>>;
@@ -133,7 +135,7 @@ unsafe impl<'vtab> VTab<'vtab> for ArchiveTable {
             object: 0,
             rows: Rows::default(),
             row: 0,
-            number: 0,
+            before: 0,
             ended: true,
             table: PhantomData,
         })
@@ -166,7 +168,8 @@ struct ArchiveCursor<'vtab> {
     object: usize,
     rows: Rows,
     row: usize,
-    number: i64,
+    /// How many rows of the object came before those in `rows`.
+    before: u64,
     ended: bool,
     table: PhantomData<&'vtab ArchiveTable>,
 }
@@ -262,7 +265,6 @@ unsafe impl VTabCursor for ArchiveCursor<'_> {
 
     fn next(&mut self) -> Result<()> {
         self.row += 1;
-        self.number += 1;
         if self.row < self.rows.count {
             return Ok(());
         }
@@ -272,8 +274,8 @@ unsafe impl VTabCursor for ArchiveCursor<'_> {
                 return Ok(());
             };
             match scan.next() {
-                Ok(Some((object, rows))) if rows.count > 0 => {
-                    (self.object, self.rows, self.row) = (object, rows, 0);
+                Ok(Some(Group { object, before, rows })) if rows.count > 0 => {
+                    (self.object, self.before, self.rows, self.row) = (object, before, rows, 0);
                     return Ok(());
                 }
                 Ok(Some(_)) => {}
@@ -303,7 +305,10 @@ unsafe impl VTabCursor for ArchiveCursor<'_> {
         answer.set_result(&ToSqlOutput::Borrowed(value))
     }
 
+    /// The same for a row in every pass, whichever objects it reads and in whatever order they come: SQLite tells by it
+    /// which rows an `or` or an outer join has had already.
     fn rowid(&self) -> Result<i64> {
-        Ok(self.number)
+        let number = (self.object as u64) << ROW_BITS | (self.before + self.row as u64);
+        Ok(number.cast_signed())
     }
 }

@@ -18,7 +18,7 @@ pub use amazon::AwsService;
 pub use aws_credential_types::provider::SharedCredentialsProvider;
 pub use client::gzip;
 pub(crate) use client::{Answered, Call, Client, Content, chain, query, segment};
-pub(crate) use refusal::{ServerError, whole_error};
+pub(crate) use refusal::{ServerError, is_explained, whole_error};
 pub(crate) use server::{Flavour, Found, Server};
 pub use settings::{InvalidSettings, Settings};
 pub use signing::{Amazon, AmazonIdentity};

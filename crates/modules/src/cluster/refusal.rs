@@ -33,6 +33,12 @@ enum Whole {
     },
 }
 
+/// Whether the body of an answer to a request that failed as a whole says so as Elasticsearch and OpenSearch do of what is
+/// in a request: with type and reason. A text alone comes from their router, of a wrong URL, or from a front before them.
+pub(crate) fn is_explained(body: &[u8]) -> bool {
+    matches!(serde_json::from_slice(body), Ok(Whole::Explained { .. }))
+}
+
 /// The server's own words in the body of an answer to a request that failed as a whole, if it has any.
 pub(crate) fn whole_error(body: &[u8]) -> Option<String> {
     Some(match serde_json::from_slice::<Whole>(body).ok()? {
@@ -103,6 +109,7 @@ mod tests {
             ("{}", None),
         ] {
             assert_eq!(whole_error(body.as_bytes()).as_deref(), said, "{body}");
+            assert_eq!(is_explained(body.as_bytes()), said == Some("t: r"), "{body}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a user may say about how a cluster is reached, and what is wrong with it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::Secret;
 use crate::settings::{keys_of, list_or_commas};
 
 /// How a cluster is reached, by the names that the settings have in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// `http(s)://host:port[/path]` of one node or of several, or the host alone as the originals'
@@ -55,6 +56,40 @@ impl Default for Settings {
             connect_seconds: 5,
             request_seconds: 60,
         }
+    }
+}
+
+/// A password may stand in `destination`.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // By name, so that none is forgotten.
+        let Self {
+            destination,
+            username,
+            password,
+            api_key,
+            ca_file,
+            aws_service,
+            aws_region,
+            aws_profile,
+            gzip,
+            connect_seconds,
+            request_seconds,
+        } = self;
+        let destination: Vec<_> = destination.iter().map(|given| masked(given)).collect();
+        f.debug_struct("Settings")
+            .field("destination", &destination)
+            .field("username", username)
+            .field("password", password)
+            .field("api_key", api_key)
+            .field("ca_file", ca_file)
+            .field("aws_service", aws_service)
+            .field("aws_region", aws_region)
+            .field("aws_profile", aws_profile)
+            .field("gzip", gzip)
+            .field("connect_seconds", connect_seconds)
+            .field("request_seconds", request_seconds)
+            .finish()
     }
 }
 
@@ -248,19 +283,40 @@ impl Settings {
 
 fn url(given: &str) -> Result<Url, InvalidSettings> {
     let text = if given.contains("://") { given.to_owned() } else { format!("https://{given}") };
-    let parsed = Url::parse(&text);
-    let invalid = |why: String| InvalidSettings::Destination {
-        given: parsed.as_ref().map_or_else(|_| given.to_owned(), |url| without_user(url).into()),
-        why,
-    };
-    let url = parsed.as_ref().map_err(|error| invalid(error.to_string()))?;
+    // A text that is wrong may have its password anywhere: in what passes for a port or a path.
+    let invalid = |why: String| InvalidSettings::Destination { given: masked(given), why };
+    let url = Url::parse(&text).map_err(|error| invalid(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(invalid(format!("{}:// is neither http:// nor https://", url.scheme())));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(invalid("a path may follow the host, but no ? or #".to_owned()));
     }
-    Ok(url.clone())
+    if url.path().contains('@') {
+        let why = "an @ stands behind the host: in a password, / is written %2F";
+        return Err(invalid(why.to_owned()));
+    }
+    Ok(url)
+}
+
+/// What was given as a URL, as it may be shown: without whatever can be a user or a password.
+fn masked(given: &str) -> String {
+    let is_scheme = |text: &str| text.chars().all(|symbol| symbol.is_ascii_alphanumeric());
+    let (scheme, rest) = match given.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => (format!("{scheme}://"), rest),
+        _ => (String::new(), given),
+    };
+    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, place)| ("***@", place));
+    let place = rest.split(['?', '#']).next().unwrap_or_default();
+    let (host, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+    // The half of a password that has a comma in it passes for a port.
+    let host = match host.rsplit_once(':') {
+        Some((name, port)) if !port.bytes().all(|byte| byte.is_ascii_digit() || byte == b']') => {
+            format!("{name}:***")
+        }
+        _ => host.to_owned(),
+    };
+    format!("{scheme}{user}{host}{path}")
 }
 
 /// The URL as it may be shown.

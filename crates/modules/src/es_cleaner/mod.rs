@@ -115,11 +115,21 @@ impl Cleaner {
         Ok(old)
     }
 
+    /// Whether the settings allow to look only: [`Self::delete`] deletes nothing then.
+    pub fn is_dry_run(&self) -> bool {
+        self.settings.dry_run_only
+    }
+
     /// Deletes an index. It may be gone already.
     ///
     /// # Errors
-    /// The cluster does not delete it.
+    /// The settings say `dry_run_only`, and nothing was sent; or the cluster does not delete it.
     pub async fn delete(&self, index: &OldIndex) -> Result<(), CleanError> {
+        // Here, so that nobody who calls can forget it.
+        if self.is_dry_run() {
+            let why = "dry_run_only is true: nothing is deleted until it is false";
+            return Err(CleanError(why.to_owned()));
+        }
         let answered = self.call(&Method::DELETE, &segment(&index.name), "").await?;
         match answered.status {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
@@ -153,12 +163,12 @@ impl Cleaner {
                 return;
             }
         };
-        info!(module = %name, dry_run = self.settings.dry_run_only, "{} indices are older than {} days", old.len(), self.settings.max_age_days);
+        info!(module = %name, dry_run = self.is_dry_run(), "{} indices are older than {} days", old.len(), self.settings.max_age_days);
         for index in &old {
             if *stopped.borrow() {
                 return;
             }
-            if self.settings.dry_run_only {
+            if self.is_dry_run() {
                 info!(module = %name, "{} would be deleted", index.name);
                 continue;
             }
@@ -286,6 +296,17 @@ mod tests {
             ClusterDouble::start(vec![listed(), refused, Reply::Answer(404, String::new())]).await;
         let requests = run_once(&cluster, false).await;
         assert_eq!(requests[1..], ["DELETE /logs-b-20250101", "DELETE /logs-a-20250102"]);
+    }
+
+    #[tokio::test]
+    async fn who_calls_a_dry_run_deletes_nothing_either() {
+        let cluster = ClusterDouble::start(vec![listed()]).await;
+        let cleaner = cleaner(&cluster, true);
+        let old = cleaner.find().await.unwrap();
+        assert!(cleaner.is_dry_run());
+        let error = cleaner.delete(&old[0]).await.unwrap_err();
+        assert!(error.to_string().contains("dry_run_only"), "{error}");
+        assert_eq!(cluster.requests().len(), 1, "the list alone was asked for");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use crate::cluster::ServerError;
 /// How reasons of an `illegal_argument_exception` begin that mean the settings of the module or of the cluster: every
 /// document would be refused, and is better kept in its stream until they are mended. Further in, a reason may quote the
 /// document, which must not pass for one of these.
-const CONDITIONS: [&str; 4] = [
+const CONDITIONS: [&str; 5] = [
     // More shards than the cluster may have, as some versions say it.
     "Validation Failed: 1: this action would add",
     // Elasticsearch's own templates make data streams of names such as logs-*-*.
@@ -16,6 +16,8 @@ const CONDITIONS: [&str; 4] = [
     "Document ID is not supported",
     // `pipeline` is missing.
     "pipeline with id [",
+    // An alias of several indices stands where the index should be, or of one that is closed for rolling over.
+    "no write index is defined for alias",
 ];
 /// Of a `validation_exception`: the index would have more shards than the cluster may have.
 const TOO_MANY_SHARDS: &str = "this action would add";
@@ -36,6 +38,8 @@ pub(super) enum Verdict {
     Stored,
     /// The cluster could not take it now.
     Busy(String),
+    /// Its index is closed to it, whatever the cluster does with others.
+    Closed(String),
     /// The cluster stumbled over it, which may be its fault or the document's.
     Broken(String),
     /// The cluster will never take it.
@@ -95,16 +99,29 @@ impl ItemStatus {
             "illegal_argument_exception" => {
                 CONDITIONS.iter().any(|words| reason.starts_with(words))
             }
+            // The index wants a routing: `routing_field` is not set, or names what the documents do not have.
+            "routing_missing_exception" => true,
             "validation_exception" => reason.contains(TOO_MANY_SHARDS),
             _ => false,
         };
         let forbidden = self.status == 401 || self.status == 403;
-        let missing = kind == "index_not_found_exception";
+        // A block that is the index's own, and not that of a full disk (12): read-only (5), no writes (8).
+        let is_closed = match kind {
+            "cluster_block_exception" => {
+                let is_own = reason.contains("[FORBIDDEN/5/") || reason.contains("[FORBIDDEN/8/");
+                reason.starts_with("index [") && is_own && !reason.contains("[FORBIDDEN/12/")
+            }
+            "security_exception" => self.status == 403,
+            // It may not be made by itself either.
+            "index_not_found_exception" => true,
+            _ => false,
+        };
         match self.status {
             // A conflict means that this very document is there already.
             200..300 | 409 => Verdict::Stored,
             408 | 429 | 502..=504 => Verdict::Busy(self.explained()),
-            _ if blocked || rejected || is_condition || forbidden || missing => {
+            _ if is_closed => Verdict::Closed(self.explained()),
+            _ if blocked || rejected || is_condition || forbidden => {
                 Verdict::Busy(self.explained())
             }
             500.. => Verdict::Broken(self.explained()),
@@ -148,10 +165,13 @@ mod tests {
             (503, "unavailable_shards_exception"),
             (403, "cluster_block_exception"),
             (500, "rejected_execution_exception"),
-            (404, "index_not_found_exception"),
-            (403, "security_exception"),
+            (400, "routing_missing_exception"),
+            (401, "security_exception"),
         ] {
             assert_eq!(verdict(status, kind), Verdict::Busy(text(status, kind)));
+        }
+        for (status, kind) in [(404, "index_not_found_exception"), (403, "security_exception")] {
+            assert_eq!(verdict(status, kind), Verdict::Closed(text(status, kind)));
         }
         for (status, kind) in [
             (400, "mapper_parsing_exception"),
@@ -166,6 +186,35 @@ mod tests {
         );
         assert_eq!(verdict(409, "version_conflict_engine_exception"), Verdict::Stored);
         assert_eq!(verdict(200, "none"), Verdict::Stored);
+    }
+
+    #[test]
+    fn blocks_of_one_index_are_told_from_those_of_the_cluster_and_of_a_full_disk() {
+        for (status, reason, is_closed) in [
+            (403, "index [a] blocked by: [FORBIDDEN/8/index write (api)];", true),
+            (403, "index [a] blocked by: [FORBIDDEN/5/index read-only (api)];", true),
+            (
+                403,
+                "index [a] blocked by: [FORBIDDEN/12/index read-only / allow delete (api)];",
+                false,
+            ),
+            (
+                403,
+                "index [a] blocked by: [FORBIDDEN/8/index write (api)];[FORBIDDEN/12/disk usage exceeded];",
+                false,
+            ),
+            (429, "index [a] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded];", false),
+            (403, "blocked by: [FORBIDDEN/6/cluster read-only (api)];", false),
+        ] {
+            let body = format!(
+                r#"{{"errors":true,"items":[{{"index":{{"status":{status},"error":{{"type":"cluster_block_exception","reason":"{reason}"}}}}}}]}}"#
+            );
+            let Ok(Answer::Each(verdicts)) = Answer::read(body.as_bytes(), 1) else { panic!() };
+            match is_closed {
+                true => assert!(matches!(verdicts[..], [Verdict::Closed(_)]), "{reason}"),
+                false => assert!(matches!(verdicts[..], [Verdict::Busy(_)]), "{reason}"),
+            }
+        }
     }
 
     #[test]
@@ -185,6 +234,7 @@ mod tests {
             "only write ops with an op_type of create are allowed in data streams",
             "Document ID is not supported in create/index operation request",
             "pipeline with id [p] does not exist",
+            "no write index is defined for alias [logs-a-20250102]. The write index may be explicitly disabled",
         ] {
             let body = format!(
                 r#"{{"errors":true,"items":[{{"index":{{"status":400,"error":{{"type":"illegal_argument_exception","reason":"{reason}"}}}}}}]}}"#

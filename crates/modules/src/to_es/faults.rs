@@ -95,6 +95,49 @@ async fn documents_that_break_a_cluster_which_takes_the_others_are_rejected() {
     assert!(delivery.rejected[0].detail.starts_with("500 null_pointer_exception"));
 }
 
+/// Documents of these log types, each with an index of its own.
+fn of_types(log_types: &[&str]) -> Batch {
+    let text = |log_type: &&str| {
+        format!(r#"{{"log_type":"{log_type}","log_id":"x","time":"2025-01-02T03:04:05Z"}}"#)
+    };
+    batches::batch(&log_types.iter().map(text).collect::<Vec<_>>())
+}
+
+const CLOSED: (u16, &str) = (404, "index_not_found_exception");
+
+#[tokio::test]
+async fn a_document_of_a_closed_index_is_given_up_while_others_pass() {
+    let settings = Settings { busy_retries: 1, ..settings() };
+    let in_one = vec![items(&[STORED, CLOSED, STORED]), items(&[CLOSED])];
+    // The closed one comes first, the proof in a later request.
+    let in_several = vec![items(&[STORED]), items(&[CLOSED]), items(&[CLOSED]), items(&[STORED])];
+    for (bulk_records, replies) in [(500, in_one), (1, in_several)] {
+        let cluster = ClusterDouble::start(replies).await;
+        let settings = Settings { bulk_records, ..settings.clone() };
+        let mut deliverer = deliverer(at(&[&cluster.url], settings)).await;
+        let delivery = deliverer.deliver(&of_types(&["a", "late", "b"])).await;
+        assert_eq!(delivery.outcome, Outcome::Delivered);
+        assert_eq!(rejected(&delivery), [(1, REFUSED_BY_ELASTICSEARCH)]);
+        let detail = &delivery.rejected[0].detail;
+        assert!(detail.starts_with("404 index_not_found_exception: why"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn documents_of_closed_indices_wait_while_nothing_shows_that_others_are_open() {
+    let settings = Settings { busy_retries: 0, ..settings() };
+    for (log_types, answer, from) in [
+        (["a", "b", "c"], [CLOSED, CLOSED, CLOSED], 0),
+        (["a", "a", "a"], [STORED, CLOSED, STORED], 1),
+        (["a", "b", "c"], [REFUSED, CLOSED, BUSY], 1),
+    ] {
+        let cluster = ClusterDouble::start(vec![items(&answer)]).await;
+        let mut deliverer = deliverer(at(&[&cluster.url], settings.clone())).await;
+        let delivery = deliverer.deliver(&of_types(&log_types)).await;
+        assert_eq!((failed(&delivery).0, failed(&delivery).1), (from, Cause::Destination));
+    }
+}
+
 #[tokio::test]
 async fn a_batch_that_breaks_the_cluster_as_a_whole_is_given_up_in_the_end() {
     let settings = Settings { busy_retries: 0, ..settings() };
@@ -198,13 +241,42 @@ async fn a_storm_of_429_and_500_passes_and_nothing_else_is_sent_meanwhile() {
 
 #[tokio::test]
 async fn a_storm_that_lasts_is_told_to_the_mapping() {
-    let storm = vec![Reply::Answer(429, String::new()); 2];
+    let storm = vec![Reply::Answer(429, String::new()); 100];
     let cluster = ClusterDouble::start(storm).await;
     let settings = Settings { busy_retries: 1, ..settings() };
     let delivery = deliver(&cluster, settings, &["a", "b"]).await;
     let (from, cause, reason) = failed(&delivery);
     assert_eq!((from, cause), (0, Cause::Destination));
     assert!(reason.contains("429") && reason.contains("overloaded"), "{reason}");
+}
+
+#[tokio::test]
+async fn one_document_that_fails_each_request_it_is_in_is_found_and_given_up() {
+    let breaks = || Reply::Answer(500, String::new());
+    let replies = vec![breaks(), breaks(), breaks(), breaks(), breaks()];
+    let cluster = ClusterDouble::start(replies).await;
+    let settings = Settings { busy_retries: 1, ..settings() };
+    let delivery = deliver(&cluster, settings, &["a", "b", "c", "d"]).await;
+    assert_eq!(delivery.outcome, Outcome::Delivered);
+    assert_eq!(rejected(&delivery), [(0, REFUSED_BY_ELASTICSEARCH)]);
+    assert!(delivery.rejected[0].detail.contains("500"), "{}", delivery.rejected[0].detail);
+    let all = vec!["a", "b", "c", "d"];
+    let requests =
+        [all.clone(), all, vec!["a", "b"], vec!["a"], vec!["a"], vec!["b"], vec!["c", "d"]];
+    assert_eq!(cluster.ids(), requests);
+}
+
+#[tokio::test]
+async fn a_cluster_that_fails_every_piece_is_left_alone_soon_and_refuses_nothing() {
+    let ids: Vec<String> = (0..500).map(|number| number.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    for status in [429, 500] {
+        let cluster = ClusterDouble::start(vec![Reply::Answer(status, String::new()); 999]).await;
+        let settings = Settings { busy_retries: 0, ..settings() };
+        let delivery = deliver(&cluster, settings, &ids).await;
+        assert_eq!((failed(&delivery).0, failed(&delivery).1), (0, Cause::Destination));
+        assert!(delivery.rejected.is_empty() && cluster.ids().len() < 30);
+    }
 }
 
 #[tokio::test]

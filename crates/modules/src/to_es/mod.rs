@@ -1,12 +1,14 @@
 //! Records into daily indices or data streams of Elasticsearch or OpenSearch, by the bulk API.
 //!
 //! `settings` says where and how, `index_names` and `encode` make requests, `send` makes one of
-//! them and tells failures of the whole apart, `answer` judges document by document, `templates`
+//! them and tells failures of the whole apart, `answer` judges document by document, `aside` keeps those whose index is closed, `templates`
 //! installs what is asked for before the first of them. What only the cluster's load keeps out is
 //! sent again, and nothing beside it; what the cluster refuses is rejected with its reason. A
 //! document's id is a function of the record, so that a batch that comes again overwrites itself.
 
 mod answer;
+mod aside;
+mod bisect;
 #[cfg(test)]
 mod doubles;
 mod encode;
@@ -38,6 +40,8 @@ pub use settings::{DocumentId, InvalidSettings, Settings, WriteTo};
 use crate::cluster::{Amazon, Client, Flavour, Found, Server};
 use crate::intake::{Intake, TakenEvent};
 use answer::{Answer, Verdict};
+use aside::Aside;
+use bisect::Bisect;
 use send::{BulkApi, SendError};
 
 /// The reason of records that the cluster will never take.
@@ -126,12 +130,16 @@ impl Deliver for Delivering {
             rejected.append(&mut taken.rejected);
             let mut refused = Vec::new();
             let mut stuck = None;
+            let mut aside = Aside::default();
             for bulk in Bulks::new(&shared.settings, &batch.shard, &taken.events) {
-                stuck = shared.put(bulk, batch.attempt, &taken.events, &mut refused).await.err();
+                let put = shared.put(bulk, batch.attempt, &taken.events, &mut aside, &mut refused);
+                stuck = put.await.err();
                 if stuck.is_some() {
                     break;
                 }
             }
+            let closed = shared.decide(aside, &taken.events, &mut refused);
+            let stuck = stuck.into_iter().chain(closed).min_by_key(|stuck| stuck.from);
             rejected.extend(shared.intake.in_proportion(batch, refused));
             if let Some(Stuck { from, cause, reason }) = stuck {
                 // The others come again with their records.
@@ -164,6 +172,8 @@ struct Attempt {
     busy: u32,
     /// Whether it took others of the same request: then it is these documents that it cannot deal with.
     others_passed: bool,
+    /// Whether it is a piece of a request that failed as a whole however often it was sent.
+    is_piece: bool,
 }
 
 impl Shared {
@@ -228,44 +238,109 @@ impl Shared {
         bulk: Bulk,
         attempt: u32,
         events: &[TakenEvent],
+        aside: &mut Aside,
+        rejected: &mut Vec<RejectedRecord>,
+    ) -> Result<(), Stuck> {
+        let mut bisect = Bisect::default();
+        let put = self.put_pieces(bulk, attempt, events, aside, &mut bisect, rejected).await;
+        let (refused, waiting) = bisect.decide(put.is_ok());
+        self.meters.refused.increment(refused.len() as u64);
+        rejected.extend(refused.into_iter().map(|(event, reason)| {
+            let detail = format!("{reason}; other documents of the same request are stored");
+            events[event].rejected(REFUSED_BY_ELASTICSEARCH, detail)
+        }));
+        // The first one is the earliest, and earlier than whatever comes behind.
+        match waiting.into_iter().next() {
+            Some((event, reason)) => {
+                let from = events[event].sequence_number;
+                Err(Stuck { from, cause: Cause::Destination, reason })
+            }
+            None => put,
+        }
+    }
+
+    /// Sends a bulk, whole or in pieces. What fails alone is left to `bisect`.
+    async fn put_pieces(
+        &self,
+        bulk: Bulk,
+        attempt: u32,
+        events: &[TakenEvent],
+        aside: &mut Aside,
+        bisect: &mut Bisect,
         rejected: &mut Vec<RejectedRecord>,
     ) -> Result<(), Stuck> {
         // The last one has the earliest events: what is cut or comes again goes on top.
-        let mut waiting = vec![Attempt { bulk, busy: 0, others_passed: false }];
-        while let Some(Attempt { bulk, busy, others_passed }) = waiting.pop() {
+        let mut waiting = vec![Attempt { bulk, busy: 0, others_passed: false, is_piece: false }];
+        while let Some(Attempt { bulk, busy, others_passed, is_piece }) = waiting.pop() {
             let verdicts = match self.send(&bulk).await {
                 Ok(Answer::AllStored) => {
                     self.meters.stored.increment(bulk.len() as u64);
+                    aside.stored(bulk.event(0));
+                    aside.stored(bulk.event(bulk.len() - 1));
+                    if is_piece {
+                        bisect.passed();
+                    }
                     continue;
                 }
                 Ok(Answer::Each(verdicts)) => verdicts,
                 Err(SendError::Refused(_)) if bulk.len() > 1 => {
                     let (first, second) = bulk.halves();
-                    waiting.push(Attempt { bulk: second, busy, others_passed });
-                    waiting.push(Attempt { bulk: first, busy, others_passed });
+                    waiting.push(Attempt { bulk: second, busy, others_passed, is_piece });
+                    waiting.push(Attempt { bulk: first, busy, others_passed, is_piece });
                     continue;
                 }
                 Err(SendError::Refused(reason)) => vec![Verdict::Refused(reason)],
-                Err(SendError::Busy(_)) if busy < self.settings.busy_retries => {
+                // A piece is on trial, and not waited for, before it is one document.
+                Err(SendError::Busy(_) | SendError::NotReady(_))
+                    if busy < self.settings.busy_retries && !(is_piece && bulk.len() > 1) =>
+                {
                     let first = events[bulk.event(0)].sequence_number;
                     self.meters.retried.increment(bulk.len() as u64);
                     tokio::time::sleep(pause(first, busy)).await;
-                    waiting.push(Attempt { bulk, busy: busy + 1, others_passed });
+                    waiting.push(Attempt { bulk, busy: busy + 1, others_passed, is_piece });
                     continue;
                 }
-                Err(SendError::Unavailable(reason) | SendError::Busy(reason)) => {
+                Err(SendError::Busy(_)) if bulk.len() > 1 && (!is_piece || bisect.failed(1)) => {
+                    let (first, second) = bulk.halves();
+                    for bulk in [second, first] {
+                        waiting.push(Attempt { bulk, busy: 0, others_passed, is_piece: true });
+                    }
+                    continue;
+                }
+                Err(SendError::Busy(reason)) if is_piece && bulk.len() == 1 => {
+                    let event = bulk.event(0);
+                    if bisect.failed_alone(event, reason.clone(), busy + 1) {
+                        continue;
+                    }
+                    let from = events[event].sequence_number;
+                    return Err(Stuck { from, cause: Cause::Destination, reason });
+                }
+                Err(
+                    SendError::Unavailable(reason)
+                    | SendError::Busy(reason)
+                    | SendError::NotReady(reason),
+                ) => {
                     let from = events[bulk.event(0)].sequence_number;
                     return Err(Stuck { from, cause: Cause::Destination, reason });
                 }
             };
-            let left = self.judge(&bulk, verdicts, events, rejected);
-            if left.positions.is_empty() {
+            let mut left = self.judge(&bulk, verdicts, events, aside, rejected);
+            let is_last = busy == self.settings.busy_retries;
+            let others_passed = others_passed || left.len() < bulk.len();
+            if is_piece && left.len() < bulk.len() {
+                bisect.passed();
+            }
+            if is_last {
+                for (position, reason) in left.closed.drain(..) {
+                    aside.closed(bulk.event(position), reason);
+                }
+            }
+            if left.len() == 0 {
                 continue;
             }
-            let others_passed = others_passed || left.positions.len() < bulk.len();
-            let bulk = bulk.only(&left.positions);
+            let bulk = bulk.only(&left.all());
             let first = &events[bulk.event(0)];
-            if busy == self.settings.busy_retries {
+            if is_last {
                 if !left.busy && (others_passed || attempt >= ATTEMPTS_OF_BROKEN_MAX) {
                     self.refuse(&bulk, &left.reason, events, rejected);
                     continue;
@@ -275,7 +350,7 @@ impl Shared {
             }
             self.meters.retried.increment(bulk.len() as u64);
             tokio::time::sleep(pause(first.sequence_number, busy)).await;
-            waiting.push(Attempt { bulk, busy: busy + 1, others_passed });
+            waiting.push(Attempt { bulk, busy: busy + 1, others_passed, is_piece });
         }
         Ok(())
     }
@@ -286,6 +361,31 @@ impl Shared {
         let took = self.clock.monotonic().saturating_sub(started);
         self.meters.request.record(took.as_secs_f64());
         answer
+    }
+
+    /// Gives up the documents whose index is closed while others are open, and waits for the rest of them.
+    fn decide(
+        &self,
+        aside: Aside,
+        events: &[TakenEvent],
+        rejected: &mut Vec<RejectedRecord>,
+    ) -> Option<Stuck> {
+        let decided = aside.decide(&self.settings, events);
+        self.meters.refused.increment(decided.refused.len() as u64);
+        rejected.extend(decided.refused.into_iter().map(|(event, reason)| {
+            let detail = format!("{reason}; documents of other indices are stored");
+            events[event].rejected(REFUSED_BY_ELASTICSEARCH, detail)
+        }));
+        let documents = decided.waiting.len();
+        let waiting = decided.waiting.into_iter();
+        let first = waiting.min_by_key(|(event, _)| events[*event].sequence_number);
+        first.map(|(event, reason)| {
+            let shown = self.settings.shown_destination();
+            let reason = format!(
+                "{shown} did not store {documents} documents ({reason}): their indices are closed to them"
+            );
+            Stuck { from: events[event].sequence_number, cause: Cause::Destination, reason }
+        })
     }
 
     /// Gives up documents that the cluster breaks on.
@@ -309,15 +409,17 @@ impl Shared {
         bulk: &Bulk,
         verdicts: Vec<Verdict>,
         events: &[TakenEvent],
+        aside: &mut Aside,
         rejected: &mut Vec<RejectedRecord>,
     ) -> Left {
-        let mut left = Left { positions: Vec::new(), busy: false, reason: String::new() };
+        let mut left = Left::default();
         let mut refused = 0;
         let documents = verdicts.len();
         for (position, verdict) in verdicts.into_iter().enumerate() {
             match verdict {
-                Verdict::Stored => {}
+                Verdict::Stored => aside.stored(bulk.event(position)),
                 Verdict::Busy(reason) => left.add(position, true, reason),
+                Verdict::Closed(reason) => left.closed.push((position, reason)),
                 Verdict::Broken(reason) => left.add(position, false, reason),
                 Verdict::Refused(detail) => {
                     refused += 1;
@@ -327,15 +429,18 @@ impl Shared {
             }
         }
         self.meters.refused.increment(refused);
-        let stored = documents - left.positions.len();
+        let stored = documents - left.len();
         self.meters.stored.increment(stored as u64 - refused);
         left
     }
 }
 
 /// Documents of a bulk that are to be sent again.
+#[derive(Default)]
 struct Left {
     positions: Vec<usize>,
+    /// Others, whose index is closed, and what the cluster said.
+    closed: Vec<(usize, String)>,
     /// Whether the cluster was too busy for at least one of them.
     busy: bool,
     /// What it said of the first.
@@ -343,6 +448,18 @@ struct Left {
 }
 
 impl Left {
+    fn len(&self) -> usize {
+        self.positions.len() + self.closed.len()
+    }
+
+    /// The positions of all, ascending.
+    fn all(&self) -> Vec<usize> {
+        let closed = self.closed.iter().map(|(position, _)| *position);
+        let mut all: Vec<_> = self.positions.iter().copied().chain(closed).collect();
+        all.sort_unstable();
+        all
+    }
+
     fn add(&mut self, position: usize, busy: bool, reason: String) {
         if self.positions.is_empty() {
             self.reason = reason;
@@ -352,7 +469,7 @@ impl Left {
     }
 
     fn stuck(self, from: SequenceNumber, shown: &str) -> Stuck {
-        let Self { positions, busy, reason } = self;
+        let Self { positions, busy, reason, .. } = self;
         let documents = positions.len();
         let (cause, hint) = if busy {
             (Cause::Destination, "the cluster is overloaded or blocked for writes")

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use super::answer::Answer;
 use super::encode::Bulk;
 use super::settings::Settings;
-use crate::cluster::{Answered, Call, Client, Content, query, whole_error};
+use crate::cluster::{Answered, Call, Client, Content, is_explained, query, whole_error};
 
 /// The parts of an answer that are read: one status a document, and why it failed.
 const FILTER: &str = "errors,items.*.status,items.*.error";
@@ -29,9 +29,12 @@ pub(super) enum SendError {
     /// The cluster refuses something in it, or its size: parts of it may pass.
     #[error("{0}")]
     Refused(String),
-    /// The cluster was too busy for it, or stumbled: it may pass in a moment.
+    /// The cluster was too busy for it, or stumbled: it may pass in a moment, or without one of its documents.
     #[error("{0}")]
     Busy(String),
+    /// Nobody looked at it: it may pass in a moment.
+    #[error("{0}")]
+    NotReady(String),
     /// No request would pass now.
     #[error("{0}")]
     Unavailable(String),
@@ -72,13 +75,13 @@ impl BulkApi {
 /// What a status other than 200 means, and what to do about it.
 fn failed(answered: &Answered) -> SendError {
     let told = whole_error(&answered.body);
-    let is_told = told.is_some();
+    let is_told = is_explained(&answered.body);
     let is_condition =
         told.is_some_and(|told| CONDITIONS.iter().any(|words| told.starts_with(words)));
     let hint = match answered.status.as_u16() {
         300..400 => "it redirects; give the URL behind the redirect as `destination`",
-        // A proxy says so as well when it gets plain HTTP at a TLS port.
-        400 if !is_told => "check scheme and port of `destination`",
+        // A proxy says so as well when it gets plain HTTP at a TLS port, and the cluster of a path that it does not have.
+        400 if !is_told => "check scheme, port and path of `destination`",
         400 => "the request has something in it that the cluster refuses",
         401 => "check `username` and `password`, or `api_key`",
         403 => {
@@ -95,9 +98,10 @@ fn failed(answered: &Answered) -> SendError {
     match answered.status.as_u16() {
         413 => SendError::Refused(message),
         400 if is_condition => SendError::Unavailable(message),
-        // Only the cluster itself can mean the documents.
+        // Only the cluster itself can mean the documents, and then it gives type and reason.
         400 if is_told => SendError::Refused(message),
-        429 | 500.. => SendError::Busy(message),
+        429 | 500 => SendError::Busy(message),
+        501.. => SendError::NotReady(message),
         _ => SendError::Unavailable(message),
     }
 }
@@ -120,8 +124,15 @@ mod tests {
         assert!(
             message.starts_with("http://127.0.0.1:9200/_bulk answers 400 Bad Request (t: r): ")
         );
-        let page = failed(&answered(400, b"<html>plain HTTP at a TLS port</html>"));
-        assert!(matches!(page, SendError::Unavailable(_)));
+        for body in [
+            &b"<html>plain HTTP at a TLS port</html>"[..],
+            br#"{"error":"no handler found for uri [/x/_bulk] and method [POST]"}"#,
+            br#"{"message":"Bad Request"}"#,
+            br#"{"Message":"Your request is not valid"}"#,
+        ] {
+            let SendError::Unavailable(message) = failed(&answered(400, body)) else { panic!() };
+            assert!(message.contains("path of `destination`"), "{message}");
+        }
         for (status, hint) in [(301, "redirects"), (401, "`username`"), (404, "path")] {
             let error = failed(&answered(status, b""));
             assert!(
@@ -133,13 +144,18 @@ mod tests {
 
     #[test]
     fn overload_and_errors_of_the_server_may_pass() {
-        for (status, hint) in [(429, "overloaded"), (500, "log"), (503, "not ready")] {
+        for (status, hint) in [(429, "overloaded"), (500, "log")] {
             let error = failed(&answered(status, b""));
             assert!(
                 matches!(&error, SendError::Busy(message) if message.contains(hint)),
                 "{error}"
             );
         }
+        let error = failed(&answered(503, b""));
+        assert!(
+            matches!(&error, SendError::NotReady(message) if message.contains("not ready")),
+            "{error}"
+        );
     }
 
     #[test]

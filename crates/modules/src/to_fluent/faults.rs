@@ -107,21 +107,49 @@ async fn acknowledged_messages_before_a_failure_stay_delivered() {
     assert!(reason.contains("the connection broke"), "{reason}");
 }
 
+/// Delivers a small event, a large one and a small one; the receiver does this twice with the large one.
+async fn deliver_with_a_large_one(reply: Reply, attempt: u32) -> (ReceiverDouble, Delivery) {
+    let receiver = ReceiverDouble::start(&[Reply::Acknowledge, reply, reply]).await;
+    let destination = receiver.url.clone();
+    let settings = Settings { chunk_bytes: 300, destination, ..impatient() };
+    let large = format!("b{}", "x".repeat(300));
+    let batch = Batch { attempt, ..batch(&["a", &large, "c"]) };
+    let delivery = deliverer(settings).await.deliver(&batch).await;
+    (receiver, delivery)
+}
+
 #[tokio::test]
-async fn an_oversized_event_that_the_receiver_does_not_take_is_rejected_and_the_others_arrive() {
-    for reply in [Reply::Cut, Reply::Silence] {
-        // The first is taken; the second, which is too large, twice not; the third is taken.
-        let receiver = ReceiverDouble::start(&[Reply::Acknowledge, reply, reply]).await;
-        let settings = Settings { chunk_bytes: 300, ..impatient() };
-        let large = format!("b{}", "x".repeat(300));
-        let delivery = deliver(&receiver, settings, &["a", &large, "c"]).await;
-        assert_eq!(delivery.outcome, Outcome::Delivered);
-        let [rejected] = &*delivery.rejected else { panic!("{delivery:?}") };
-        assert_eq!(rejected.reason, TOO_LARGE_FOR_RECEIVER);
-        assert_eq!(rejected.sequence_number, sequence_number(1));
-        let texts = receiver.texts();
-        assert_eq!((&texts[0], texts.last().unwrap()), (&vec![line("a")], &vec![line("c")]));
+async fn an_oversized_event_that_the_receiver_cuts_off_is_rejected_and_the_others_arrive() {
+    let (receiver, delivery) = deliver_with_a_large_one(Reply::Cut, 2).await;
+    assert_eq!(delivery.outcome, Outcome::Delivered);
+    let [rejected] = &*delivery.rejected else { panic!("{delivery:?}") };
+    assert_eq!(rejected.reason, TOO_LARGE_FOR_RECEIVER);
+    assert_eq!(rejected.sequence_number, sequence_number(1));
+    let texts = receiver.texts();
+    assert_eq!((&texts[0], texts.last().unwrap()), (&vec![line("a")], &vec![line("c")]));
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_silent_or_fails_for_a_moment_rejects_no_large_event() {
+    for (reply, attempt) in [(Reply::Silence, 9), (Reply::Cut, 0), (Reply::Cut, 1)] {
+        let (_receiver, delivery) = deliver_with_a_large_one(reply, attempt).await;
+        assert_eq!((failed(&delivery).0, failed(&delivery).1), (1, Cause::Destination));
+        assert!(delivery.rejected.is_empty(), "{delivery:?}");
     }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_breaks_is_no_attempt_of_a_large_event() {
+    let replies = [Reply::Acknowledge, Reply::Cut, Reply::Cut];
+    let receiver = ReceiverDouble::start(&replies).await;
+    let destination = receiver.url.clone();
+    let settings = Settings { chunk_bytes: 300, destination, send_attempts: 2, ..settings() };
+    let mut deliverer = deliverer(settings).await;
+    assert_eq!(deliverer.deliver(&batch(&["a"])).await, Delivery::delivered());
+    let large = format!("b{}", "x".repeat(300));
+    let batch = Batch { attempt: 2, ..batch(&[&large]) };
+    assert_eq!(deliverer.deliver(&batch).await, Delivery::delivered());
+    assert_eq!(receiver.connections(), 3);
 }
 
 #[tokio::test]

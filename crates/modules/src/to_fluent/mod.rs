@@ -145,11 +145,11 @@ impl Deliver for Delivering {
             let mut failure = None;
             while let Err(failures) = self.send(&mut waiting, &taken.events).await {
                 match waiting.pop_front_if(|chunk| shared.is_oversized(chunk)) {
-                    // It was alone on its way, and the receiver was there.
+                    // It was alone on its way, and the receiver cut it off, again and again. One that is silent or
+                    // slow may be so for other reasons, and one that restarts cuts whatever is on its way.
                     Some(chunk)
-                        if failures
-                            .last()
-                            .is_some_and(SendError::is_of_a_receiver_that_is_there) =>
+                        if batch.attempt >= ATTEMPTS_BEFORE_TOO_LARGE
+                            && matches!(failures.last(), Some(SendError::Lost { .. })) =>
                     {
                         refused.push(too_large(&taken.events[chunk.first_event()], &failures));
                     }
@@ -199,21 +199,19 @@ impl Delivering {
                 return Ok(());
             };
             let was_there = error.is_of_a_receiver_that_is_there();
-            let is_its_fault = match &error {
-                // That a connection ended which was not used for a while is no sign of trouble.
-                SendError::Lost { .. } if was_kept => false,
-                // An event that is too large says nothing of the server.
-                _ => {
-                    !(was_there && waiting.front().is_some_and(|chunk| shared.is_oversized(chunk)))
-                }
-            };
+            // That a connection ended which was not used for a while is no sign of trouble.
+            let was_stale = was_kept && matches!(error, SendError::Lost { .. });
+            // An event that is too large says nothing of the server.
+            let is_oversized = waiting.front().is_some_and(|chunk| shared.is_oversized(chunk));
+            let is_its_fault = !was_stale && !(was_there && is_oversized);
             if is_its_fault {
                 shared.note_failure(choice, &error);
             }
             failures.push(error);
             if was_there {
                 // An attempt that brought some of it across says nothing of what comes next.
-                attempts = if waiting.len() < left_before { 1 } else { attempts + 1 };
+                attempts = if waiting.len() < left_before { 0 } else { attempts };
+                attempts += u32::from(!was_stale);
             } else {
                 tried.push(choice);
             }
@@ -297,7 +295,10 @@ async fn settle(
     Ok(())
 }
 
-/// The reason of events that are larger than `chunk_bytes` and that no attempt got an acknowledgement for.
+/// A batch comes this often in vain before an event in it counts as too large.
+const ATTEMPTS_BEFORE_TOO_LARGE: u32 = 2;
+
+/// The reason of events that are larger than `chunk_bytes` and that the receiver cuts the connection at, each time.
 pub const TOO_LARGE_FOR_RECEIVER: &str = "too_large_for_receiver";
 
 fn too_large(taken: &TakenEvent, failures: &Failures) -> RejectedRecord {

@@ -7,3 +7,4 @@ mod damage;
 mod limits;
 mod lines;
 mod parquet;
+mod passes;

@@ -15,7 +15,7 @@ use crate::commands::summary::{columns, count};
 
 /// Delete indices by the date that ends their names.
 ///
-/// Shows what would go and asks before it does. Never deletes an index of the system (`.…`), and none whose name does
+/// Shows what would go and asks before it does. A module whose `dry_run_only` is true only shows. Never deletes an index of the system (`.…`), and none whose name does
 /// not end in a date. The exit status is 1 when an index could not be deleted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -72,7 +72,7 @@ impl Clean {
         if !self.json {
             print!("{}", shown(&old, days));
         }
-        let is_dry = self.dry_run || old.is_empty();
+        let is_dry = self.dry_run || cleaner.is_dry_run() || old.is_empty();
         if !is_dry && !self.yes && !confirmed(old.len())? {
             bail!("nothing was deleted");
         }
@@ -95,7 +95,8 @@ impl Clean {
         bar.finish_and_clear();
         if !self.json && !old.is_empty() {
             match is_dry {
-                true => println!("nothing was deleted (--dry-run)"),
+                true if self.dry_run => println!("nothing was deleted (--dry-run)"),
+                true => println!("nothing was deleted (the module says dry_run_only)"),
                 false => println!("{} deleted", indices(old.len() - failed)),
             }
         }
@@ -154,7 +155,70 @@ fn confirmed(number: usize) -> anyhow::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::sync::Mutex;
+
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        clean: Clean,
+    }
+
+    /// A cluster with one old index; what it was asked, line by line.
+    fn cluster() -> (String, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    socket.read_exact(&mut byte).unwrap();
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let line = head.lines().next().unwrap().to_owned();
+                seen.lock().unwrap().push(line);
+                let body = r#"[{"index":"app-auth-20150517","docs.count":"1","store.size":"1"}]"#;
+                let length = body.len();
+                write!(
+                    socket,
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+                )
+                .unwrap();
+            }
+        });
+        (url, asked)
+    }
+
+    #[tokio::test]
+    async fn a_module_that_may_only_look_deletes_nothing_even_when_told_yes() {
+        for (is_dry, deleted) in [(true, 0), (false, 1)] {
+            let (url, asked) = cluster();
+            let folder = tempfile::tempdir().unwrap();
+            let config = folder.path().join("baikonur.toml");
+            let text = format!(
+                "[modules.clean]\ntype = \"es-cleaner\"\ndestination = \"{url}\"\n\
+                 index_name_prefix = \"app\"\ndry_run_only = {is_dry}\n"
+            );
+            std::fs::write(&config, text).unwrap();
+            let file = config.to_str().unwrap();
+            let words = ["clean", "--config", file, "--module", "clean", "--yes", "--json"];
+            let code = CommandLine::parse_from(words).clean.run().await.unwrap();
+            assert_eq!(code, ExitCode::SUCCESS);
+            let asked = asked.lock().unwrap();
+            let deletes = asked.iter().filter(|line| line.starts_with("DELETE ")).count();
+            assert_eq!(deletes, deleted, "{asked:?}");
+        }
+    }
 
     #[test]
     fn a_table_says_what_would_go() {

@@ -39,6 +39,32 @@ fn what_is_no_cluster_is_refused_without_showing_a_password() {
 }
 
 #[test]
+fn a_password_that_is_not_encoded_is_not_shown_either() {
+    for (given, shown) in [
+        ("https://me:hush/hush@es:9200", "https://***@es:9200"),
+        ("https://me:12/hush@es:9200", "https://***@es:9200"),
+        ("https://me:12#hush@es", "https://***@es"),
+        ("https://me:hush@hush@es:port/a?hush#hush", "https://***@es:***/a"),
+        ("me:hush#hush@es", "***@es"),
+        ("me:hush://me:hush@es", "***@es"),
+        ("https://es/?token=hush", "https://es/"),
+        ("https://me:hush", "https://me:***"),
+    ] {
+        let error = settings(given).check().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("destination {shown:?} ")), "{given}: {error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
+}
+
+#[test]
+fn settings_that_are_printed_show_no_password() {
+    let settings =
+        Settings { password: Some(Secret::new("hush")), ..settings("https://me:hush@es:9200/a") };
+    let text = format!("{settings:?}");
+    assert!(text.contains("https://***@es:9200/a") && !text.contains("hush"), "{text}");
+}
+
+#[test]
 fn a_user_comes_from_the_url_or_from_the_settings() {
     let basic = Credentials::Basic { username: "me".to_owned(), password: Secret::new("a@b") };
     assert_eq!(credentials(&settings("https://me:a%40b@es")), Ok(basic.clone()));
