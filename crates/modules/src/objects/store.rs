@@ -145,6 +145,15 @@ impl Store {
             Some("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken") => {
                 "; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
             }
+            // What is sent is the same at the next try.
+            Some("KeyTooLongError") => {
+                "; it will be refused at every try, and the shard waits: shorten the prefix of the destination or \
+                 key_layout"
+            }
+            Some("InvalidArgument" | "InvalidRequest") => {
+                "; it will be refused at every try, and the shard waits: mend the settings of the destination, or the \
+                 server's"
+            }
             Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => "; check the region",
             _ if is_forbidden(error) && doing == "list" => {
                 "; the credentials have to allow s3:ListBucket"
@@ -299,9 +308,14 @@ mod tests {
 
     #[test]
     fn an_answer_of_s3_is_explained() {
-        let answer = "Server returned non-2xx status code: 404 Not Found: <?xml version=\"1.0\"?>\
-            <Error><Code>NoSuchBucket</Code><Message>The bucket does not exist</Message></Error>";
-        let error = Error::NotFound { path: "k".to_owned(), source: answer.into() };
+        let error = |code: &str| Error::NotFound {
+            path: "k".to_owned(),
+            source: format!(
+                "Server returned non-2xx status code: 404 Not Found: <?xml version=\"1.0\"?>\
+                 <Error><Code>{code}</Code><Message>The bucket does not exist</Message></Error>"
+            )
+            .into(),
+        };
         let store = Store {
             store: Arc::new(LocalFileSystem::new()),
             prefix: Path::default(),
@@ -310,9 +324,16 @@ mod tests {
             properties: ObjectProperties::default(),
         };
         assert_eq!(
-            store.explained("write", "k", &error).to_string(),
+            store.explained("write", "k", &error("NoSuchBucket")).to_string(),
             "cannot write s3://logs/k: NoSuchBucket: The bucket does not exist; create the bucket, or correct the \
              destination"
         );
+        for (code, hint) in [
+            ("KeyTooLongError", "refused at every try, and the shard waits: shorten the prefix"),
+            ("InvalidArgument", "refused at every try, and the shard waits: mend the settings"),
+        ] {
+            let text = store.explained("write", "k", &error(code)).to_string();
+            assert!(text.contains(code) && text.contains(hint), "{text}");
+        }
     }
 }
