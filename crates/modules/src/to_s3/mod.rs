@@ -40,7 +40,7 @@ pub use table::{ColumnType, InvalidColumns, NestedObjects, REST, ScalarType};
 use crate::intake::Intake;
 use crate::objects::layout::Layout;
 use crate::objects::template::InvalidTemplate;
-use crate::objects::{ObjectDestination, PutMode, name};
+use crate::objects::{ObjectDestination, Piece, name, unpacked_for};
 use content::{Packer, Whole};
 use encode::{OBJECTS_OF_A_CUT_MAX, Objects};
 use memory::{Budget, Share};
@@ -254,7 +254,7 @@ impl Archiving {
             let content = match self.objects.whole(place, &origin) {
                 Whole::Ready(content) => content,
                 Whole::Table(table) => match self.shared.make(table).await {
-                    Ok(content) => content,
+                    Ok(content) => content.into_iter().map(Piece::Plain).collect(),
                     Err(reason) => {
                         failure = Some(format!("{key}: {reason}"));
                         break;
@@ -301,14 +301,19 @@ impl Shared {
         self: Arc<Self>,
         place: usize,
         key: String,
-        content: Vec<Bytes>,
+        content: Vec<Piece>,
         origin: Arc<str>,
     ) -> Result<usize, String> {
-        let bytes: usize = content.iter().map(Bytes::len).sum();
+        let bytes: usize = content.iter().map(Piece::content_bytes).sum();
         let stored = if self.layout.names_origin() {
-            self.destination.put(&key, content, PutMode::Overwrite).await
+            self.destination.put_pieces(&key, content).await
         } else {
-            send::store(&*self.destination, &key, content, &origin).await.map(|_| ())
+            match unpacked_for(&*self.destination, &key, content) {
+                Ok(content) => {
+                    send::store(&*self.destination, &key, content, &origin).await.map(|_| ())
+                }
+                Err(error) => Err(error),
+            }
         };
         stored.map_err(|error| error.to_string())?;
         self.objects_written.increment(1);

@@ -5,7 +5,6 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 
 use super::*;
-use crate::objects::frames::Block;
 
 /// Settings of all kinds.
 pub(super) const ALL: [&str; 9] = [
@@ -155,7 +154,7 @@ async fn what_cuts_a_table_short_is_told() {
     assert!(off_thread(&table, Table::file).await.is_ok());
     let reason = off_thread(&table, |_| panic!("a mistake of ours")).await.unwrap_err();
     assert!(reason.contains("cut short"), "{reason}");
-    let damaged = Block { packed: Bytes::from_static(b"no frame"), raw_bytes: 9 };
+    let damaged = Piece::Packed { frame: Bytes::from_static(b"no frame"), content_bytes: 9 };
     let table = Arc::into_inner(table).unwrap();
     let table = Arc::new(Table { blocks: vec![damaged], ..table });
     let reason = off_thread(&table, Table::plain_file).await.unwrap_err();
