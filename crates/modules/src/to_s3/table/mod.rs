@@ -170,7 +170,7 @@ impl Table {
             block.unpack_into(&mut raw)?;
             rows::rows(&raw).for_each(|(_, json)| learner.learn(&mut columns, json));
         }
-        Ok(columns)
+        Ok(columns.known())
     }
 
     fn encode(&self, columns: Fields, is_given: bool) -> Result<Vec<Bytes>, TableError> {
@@ -261,7 +261,13 @@ impl Filling<'_> {
                     fits
                 }
             };
-            if !is_held {
+            let is_kept = match place.filter(|_| is_held) {
+                // All of it: a part alone would be taken for the whole.
+                Some(place) => members.nodes[place].leaves_out(json, span.clone()),
+                // A field that was always null has no column, and none says the same.
+                None => self.is_given || json[span.start] != b'n',
+            };
+            if is_kept {
                 kept.push(if kept.is_empty() { b'{' } else { b',' });
                 for part in [&b"\""[..], key.raw(), b"\":", &json[span]] {
                     kept.extend_from_slice(part);
