@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 pub(crate) use name::hash;
 pub use name::name;
+pub(crate) use parts::UNPACKED_BYTES_MAX;
 pub use piece::Piece;
 pub use protection::{ChecksumAlgorithm, ObjectProperties, ServerSideEncryption, TAGS_MAX};
 pub use reading::{ReadOnly, open_for_reading};

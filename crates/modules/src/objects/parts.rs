@@ -17,6 +17,8 @@ use super::Piece;
 pub(super) const PART_BYTES: usize = 16 << 20;
 /// Parts on their way at the same time.
 const PARTS_SENT_MAX: usize = 4;
+/// Bytes of a packed content that are unpacked at the same time: parts on their way, and the one that is made.
+pub(crate) const UNPACKED_BYTES_MAX: usize = (PARTS_SENT_MAX + 1) * PART_BYTES;
 
 /// Parts of `part_bytes` of a content, not copied, and not unpacked before it is their turn.
 struct Parts {
