@@ -40,3 +40,20 @@ def test_memory_stays_bounded_whatever_records_grow_into(tmp_path, what):
         archive = Folder(tmp_path / "archive")
         eventually(lambda: archive.lines() == [b'{"log_type":"last","log_id":"1","time":0}'], "the last record", 120)
         assert server.peak_memory_mib() < PEAK_MEMORY_MIB
+
+
+def test_lines_that_are_written_as_they_are_are_not_held_as_they_are(tmp_path):
+    archive = {
+        "type": "kinesis-to-s3", "source": "router", "destination": f"file://{tmp_path}/archive",
+        "compression": "none", "memory_bytes": 64 * MIB, "buffer_seconds": 1,
+    }
+    config = {"streams": {"router": {"shards": 1}}, "modules": {"archive": archive}}
+    with Baikonur(tmp_path, config) as server:
+        bomb = gzip.compress(BOMBS["an event that no stream takes"], 9)
+        put_all(server.client(), "router", [(bomb, "k")] * 40)
+        files = tmp_path / "archive"
+        expected = 40 * (len(BOMBS["an event that no stream takes"]) + 1)
+        eventually(
+            lambda: sum(path.stat().st_size for path in files.rglob("*.ndjson")) == expected, "all lines", 120,
+        )
+        assert server.peak_memory_mib() < PEAK_MEMORY_MIB

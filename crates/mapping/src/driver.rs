@@ -15,7 +15,7 @@ use crate::age::Age;
 use crate::backoff::Backoff;
 use crate::budget::{MappingBudget, Share};
 use crate::lanes::{self, Seat};
-use crate::machine::{Action, Event, Finish, Now, ShardMachine};
+use crate::machine::{Action, Event, Finish, Now, OtherKeys, ShardMachine};
 use crate::meters::Meters;
 use crate::settings::Settings;
 use crate::status::{Board, LastError, ShardState};
@@ -160,6 +160,9 @@ impl Driver {
             let Some(event) = event else { return self.end(Finish::LeaseLost) };
             let now = self.now();
             action = self.machine.step(now, event);
+            if let Some(other) = self.machine.take_other_keys() {
+                self.tell_other_keys(&other);
+            }
             if let Some(share) = &mut self.share {
                 share.set(self.machine.bytes());
             }
@@ -329,6 +332,15 @@ impl Driver {
             }
             Ok(_) | Err(_) => {}
         }
+    }
+
+    fn tell_other_keys(&self, OtherKeys { announced, keys }: &OtherKeys) {
+        self.meters.changed_repetitions.increment(1);
+        warn!(module = %self.surroundings.consumer, shard = %self.shard,
+            announced = %OtherKeys::shown(announced), keys = %OtherKeys::shown(keys),
+            "a range that was announced before a restart gives other objects now: settings that decide about them were \
+             changed meanwhile, or records have expired. What was written under the announced keys is there beside the \
+             new ones: look which lines are twice. Drain before such settings are changed");
     }
 
     fn tell_kept(&self, batch: &FailedBatch) {

@@ -17,6 +17,8 @@ pub(crate) struct Meters {
     delivered_records: Counter,
     delivered_bytes: Counter,
     pub(crate) retries: Counter,
+    /// Ranges that gave other objects after a restart than were announced before it.
+    pub(crate) changed_repetitions: Counter,
     pub(crate) iterator_age: Gauge,
     batch: Histogram,
 }
@@ -51,6 +53,7 @@ impl Meters {
             delivered_records: counter!("baikonur_delivered_records_total", &labels),
             delivered_bytes: counter!("baikonur_delivered_bytes_total", &labels),
             retries: counter!("baikonur_retries_total", &labels),
+            changed_repetitions: counter!("baikonur_changed_repetitions_total", &labels),
             iterator_age: gauge!("baikonur_iterator_age_seconds", &labels),
             batch: histogram!("baikonur_batch_seconds", "module" => consumer.to_string()),
             labels,

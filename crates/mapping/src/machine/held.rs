@@ -13,6 +13,9 @@ use super::{Now, ShardMachine, Todo, failure};
 /// Failed records that wait for the close of the range they are in; above this the range is closed.
 const FAILED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Keys that a log names of a range.
+const SHOWN_KEYS_MAX: usize = 8;
+
 /// What a failed record takes beside its texts.
 const FAILED_RECORD_BYTES: usize = 256;
 
@@ -30,6 +33,29 @@ pub(super) struct Held {
     /// so that the failed store, too, gets the same objects when a range is repeated.
     failed: Vec<FailedRecord>,
     failed_bytes: usize,
+    /// Set when the range was announced before a restart, under other keys.
+    other_keys: Option<OtherKeys>,
+}
+
+/// The keys of a range that gives other objects than were announced for it before a restart: those may have been
+/// written, and nobody writes over them any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OtherKeys {
+    /// Before the restart.
+    pub(crate) announced: Vec<String>,
+    /// Now.
+    pub(crate) keys: Vec<String>,
+}
+
+impl OtherKeys {
+    /// Some of `keys`, for a log.
+    pub(crate) fn shown(keys: &[String]) -> String {
+        let some = keys.iter().take(SHOWN_KEYS_MAX).map(String::as_str).collect::<Vec<_>>();
+        match keys.len() - some.len() {
+            0 => some.join(", "),
+            more => format!("{} and {more} more", some.join(", ")),
+        }
+    }
 }
 
 impl Held {
@@ -43,6 +69,7 @@ impl Held {
             deadline: None,
             failed: Vec::new(),
             failed_bytes: 0,
+            other_keys: None,
         }
     }
 
@@ -112,6 +139,11 @@ impl ShardMachine {
         let Some(held) = &mut self.held else { return };
         let failed = std::mem::take(&mut held.failed);
         held.failed_bytes = 0;
+        let before = self.progress.intent.as_ref().filter(|_| self.repeat_until.is_some());
+        if let Some(before) = before.filter(|before| before.keys != keys) {
+            let announced = before.keys.clone();
+            held.other_keys = Some(OtherKeys { announced, keys: keys.clone() });
+        }
         let intent = Intent { first: held.first, last: held.last, keys };
         if self.repeat_until.is_none() {
             self.push_store(Some(intent));
@@ -120,6 +152,11 @@ impl ShardMachine {
             self.push_keep(failed);
         }
         self.todo.push_back(Todo::Close);
+    }
+
+    /// That the range that is about to be written was announced before a restart under other keys, once.
+    pub(crate) fn take_other_keys(&mut self) -> Option<OtherKeys> {
+        self.held.as_mut()?.other_keys.take()
     }
 
     /// The module was asked to write what it holds. A failure is tried again without end: the

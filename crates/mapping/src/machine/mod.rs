@@ -34,6 +34,7 @@ use crate::backoff::Backoff;
 use crate::settings::Settings;
 pub(crate) use action::{Action, Event, Finish, Now};
 use held::Held;
+pub(crate) use held::OtherKeys;
 
 /// Something that must be done, and be durable, before the shard goes on.
 #[derive(Debug)]

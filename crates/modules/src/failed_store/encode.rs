@@ -9,6 +9,7 @@ use super::wall::{rfc3339, utc};
 use crate::intake::UNDECODABLE;
 use crate::objects::gzip::{Deflate, Gzip};
 use crate::objects::name;
+use crate::objects::piece;
 
 /// Bytes of a folder's name.
 const FOLDER_BYTES_MAX: usize = 200;
@@ -102,7 +103,7 @@ impl Group<'_> {
             tokio::task::consume_budget().await;
         }
         let origin = format!("baikonur {} failed records", self.records.len());
-        Ok(gzip.whole(&origin, &mut deflate))
+        piece::unpacked(gzip.whole(&origin, &mut deflate)).map_err(serde::ser::Error::custom)
     }
 
     fn line<'r>(&'r self, record: &'r FailedRecord) -> Line<'r> {

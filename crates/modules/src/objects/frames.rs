@@ -2,7 +2,9 @@
 //!
 //! As with [`gzip`](super::gzip), each block is compressed by itself: an object that is being filled holds compressed
 //! bytes and one open block, one compressor serves all objects of a shard, and the bytes depend on the lines alone. All
-//! of these formats say that frames in a row are one text.
+//! of these formats say that frames in a row are one text. Blocks that are not compressed, or that snappy compresses at
+//! most 20 times, are held [packed](super::piece): else one batch of records that grow a thousandfold would fill the
+//! memory.
 //!
 //! zstd and snappy know no place for a comment that all readers pass over: Athena's reader takes a skippable frame of
 //! zstd for damage. So these objects say where they are from in their names.
@@ -11,6 +13,7 @@ use bytes::Bytes;
 use zstd::bulk::Compressor;
 
 use super::codec::Codec;
+use super::piece::{Holder, Piece};
 
 /// Raw bytes of the first blocks, which are compressed at once, or the one line that is longer.
 const BLOCK_BYTES_MIN: usize = 128 * 1024;
@@ -32,6 +35,8 @@ const HADOOP_BLOCK_BYTES: usize = 128 * 1024;
 /// Compresses blocks; holds no state between them.
 pub struct Framer {
     framing: Framing,
+    /// None where blocks are as small as they can be held.
+    holder: Option<Holder>,
     output: Vec<u8>,
 }
 
@@ -52,10 +57,11 @@ impl Framer {
             Codec::HadoopSnappy => Framing::HadoopSnappy(snap::raw::Encoder::new()),
             Codec::None => Framing::None,
         };
-        Some(Self { framing, output: Vec::new() })
+        let holder = (codec != Codec::Zstd).then(Holder::new);
+        Some(Self { framing, holder, output: Vec::new() })
     }
 
-    fn block(&mut self, raw: &[u8]) -> Bytes {
+    fn block(&mut self, raw: &[u8]) -> Piece {
         self.output.clear();
         match &mut self.framing {
             Framing::Zstd(compressor) => {
@@ -74,9 +80,13 @@ impl Framer {
                     hadoop_block(block, encoder, &mut self.output);
                 }
             }
-            Framing::None => return Bytes::copy_from_slice(raw),
+            Framing::None => {}
         }
-        Bytes::copy_from_slice(&self.output)
+        let content = if matches!(self.framing, Framing::None) { raw } else { &self.output };
+        match &mut self.holder {
+            Some(holder) => holder.hold(content),
+            None => Piece::Plain(Bytes::copy_from_slice(content)),
+        }
     }
 
     fn beginning(&self) -> &'static [u8] {
@@ -138,20 +148,11 @@ fn u32_of(length: usize) -> u32 {
     u32::try_from(length).expect("chunks are of KiB")
 }
 
-/// A compressed block.
-#[derive(Debug, Clone)]
-pub struct Block {
-    /// The frames.
-    pub packed: Bytes,
-    /// Bytes that come out of them.
-    pub raw_bytes: usize,
-}
-
 /// A text that is being filled.
 #[derive(Default)]
 pub struct Frames {
-    blocks: Vec<Block>,
-    packed_bytes: usize,
+    blocks: Vec<Piece>,
+    block_bytes: usize,
     raw_bytes: u64,
     pending: Vec<u8>,
 }
@@ -172,8 +173,8 @@ impl Frames {
         if self.pending.len() < wanted.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX) {
             return;
         }
-        let block = Block { packed: framer.block(&self.pending), raw_bytes: self.pending.len() };
-        self.packed_bytes += block.packed.len();
+        let block = framer.block(&self.pending);
+        self.block_bytes += block.held_bytes();
         self.blocks.push(block);
         self.pending.clear();
         // One long line does not set the size for ever.
@@ -187,26 +188,25 @@ impl Frames {
 
     /// Bytes of memory that it takes.
     pub fn held_bytes(&self) -> usize {
-        let blocks = self.blocks.capacity() * size_of::<Block>();
-        self.packed_bytes + self.pending.capacity() + blocks
+        let blocks = self.blocks.capacity() * size_of::<Piece>();
+        self.block_bytes + self.pending.capacity() + blocks
     }
 
     /// All blocks, the open one too. The text can still grow afterwards.
-    pub fn blocks(&self, framer: &mut Framer) -> Vec<Block> {
+    pub fn blocks(&self, framer: &mut Framer) -> Vec<Piece> {
         let mut blocks = Vec::with_capacity(self.blocks.len() + 1);
         blocks.extend(self.blocks.iter().cloned());
         if !self.pending.is_empty() {
-            let packed = framer.block(&self.pending);
-            blocks.push(Block { packed, raw_bytes: self.pending.len() });
+            blocks.push(framer.block(&self.pending));
         }
         blocks
     }
 
     /// The whole file. The text can still grow afterwards.
-    pub fn whole(&self, framer: &mut Framer) -> Vec<Bytes> {
+    pub fn whole(&self, framer: &mut Framer) -> Vec<Piece> {
         let beginning = Bytes::from_static(framer.beginning());
-        let blocks = self.blocks(framer).into_iter().map(|block| block.packed);
-        std::iter::once(beginning).filter(|bytes| !bytes.is_empty()).chain(blocks).collect()
+        let beginning = (!beginning.is_empty()).then_some(Piece::Plain(beginning));
+        beginning.into_iter().chain(self.blocks(framer)).collect()
     }
 }
 
@@ -214,13 +214,18 @@ impl Frames {
 mod tests {
     use std::io::Read;
 
+    use super::super::piece;
     use super::*;
 
     const FRAMED: [Codec; 4] = [Codec::Zstd, Codec::Snappy, Codec::HadoopSnappy, Codec::None];
 
+    fn file(whole: Vec<Piece>) -> Vec<u8> {
+        piece::unpacked(whole).unwrap().concat()
+    }
+
     #[expect(clippy::disallowed_methods, reason = "a test, and capped")]
-    fn unpacked(codec: Codec, whole: &[Bytes]) -> Vec<u8> {
-        let (bytes, mut raw) = (whole.concat(), Vec::new());
+    fn unpacked(codec: Codec, whole: Vec<Piece>) -> Vec<u8> {
+        let (bytes, mut raw) = (file(whole), Vec::new());
         let mut capped: Box<dyn Read> = match codec {
             Codec::Zstd => Box::new(zstd::stream::read::Decoder::new(&*bytes).unwrap()),
             Codec::Snappy => Box::new(snap::read::FrameDecoder::new(&*bytes)),
@@ -272,10 +277,10 @@ mod tests {
             let mut framer = Framer::new(codec, 3).unwrap();
             let mut frames = Frames::new();
             lines.iter().for_each(|line| frames.push_line(line, &mut framer));
-            assert!(unpacked(codec, &frames.whole(&mut framer)) == expected, "{codec:?}");
-            let blocks = frames.blocks(&mut framer);
-            let raw: usize = blocks.iter().map(|block| block.raw_bytes).sum();
-            assert_eq!(raw, expected.len());
+            assert!(unpacked(codec, frames.whole(&mut framer)) == expected, "{codec:?}");
+            let whole = frames.whole(&mut framer);
+            let bytes: usize = whole.iter().map(Piece::content_bytes).sum();
+            assert_eq!(bytes, file(whole).len());
         }
         assert!(Framer::new(Codec::Gzip, 3).is_none());
     }
@@ -295,7 +300,7 @@ mod tests {
                 }
                 // Looking at the whole changes nothing.
                 assert_eq!(frames.whole(&mut framer), frames.whole(&mut framer));
-                frames.whole(&mut framer).concat()
+                file(frames.whole(&mut framer))
             };
             assert!(whole(false) == whole(true), "{codec:?}");
         }
@@ -303,12 +308,27 @@ mod tests {
 
     #[test]
     fn a_large_text_takes_the_memory_of_its_frames() {
-        let mut framer = Framer::new(Codec::Zstd, 1).unwrap();
-        let mut frames = Frames::new();
-        for n in 0..400_000 {
-            frames.push_line(format!("a line that is like the others {n}").as_bytes(), &mut framer);
+        for codec in FRAMED {
+            let mut framer = Framer::new(codec, 1).unwrap();
+            let mut frames = Frames::new();
+            for n in 0..400_000 {
+                let line = format!("a line that is like the others {n}");
+                frames.push_line(line.as_bytes(), &mut framer);
+            }
+            let held = frames.held_bytes();
+            assert!(held < 4 * BLOCK_BYTES_MAX, "{codec:?}: {held}");
         }
-        let held = frames.held_bytes();
-        assert!(held < 4 * BLOCK_BYTES_MAX, "{held}");
+    }
+
+    #[test]
+    fn lines_that_grew_a_thousandfold_do_not_fill_the_memory() {
+        for codec in FRAMED {
+            let mut framer = Framer::new(codec, 1).unwrap();
+            let mut frames = Frames::new();
+            let line = vec![b'a'; 8 << 20];
+            (0..8).for_each(|_| frames.push_line(&line, &mut framer));
+            let held = frames.held_bytes();
+            assert!(held < 2 * BLOCK_BYTES_MAX, "{codec:?}: {held}");
+        }
     }
 }

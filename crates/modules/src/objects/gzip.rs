@@ -13,6 +13,8 @@
 use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
+use super::piece::{Holder, Piece};
+
 /// Bytes of lines that are compressed at once, or the one line that is longer.
 pub const BLOCK_BYTES: usize = 128 * 1024;
 
@@ -28,6 +30,8 @@ const END: [u8; 2] = [3, 0];
 /// Compresses blocks; holds no state between them.
 pub struct Deflate {
     compress: Compress,
+    /// For blocks that are as large as their lines.
+    holder: Option<Holder>,
     output: Vec<u8>,
 }
 
@@ -35,10 +39,11 @@ impl Deflate {
     /// A compressor of level 0 (stored) to 9 (smallest).
     pub fn new(level: u32) -> Self {
         let compress = Compress::new(Compression::new(level), false);
-        Self { compress, output: Vec::new() }
+        let holder = (level == 0).then(Holder::new);
+        Self { compress, holder, output: Vec::new() }
     }
 
-    fn block(&mut self, raw: &[u8]) -> Bytes {
+    fn block(&mut self, raw: &[u8]) -> Piece {
         self.compress.reset();
         self.output.clear();
         // Enough for whatever does not compress, so that one round is the rule.
@@ -55,14 +60,17 @@ impl Deflate {
                 Err(_) => unreachable!("deflate takes all input in all its states"),
             }
         }
-        Bytes::copy_from_slice(&self.output)
+        match &mut self.holder {
+            Some(holder) => holder.hold(&self.output),
+            None => Piece::Plain(Bytes::copy_from_slice(&self.output)),
+        }
     }
 }
 
 /// A gzip member that is being filled.
 pub struct Gzip {
     crc: Crc,
-    blocks: Vec<Bytes>,
+    blocks: Vec<Piece>,
     block_bytes: usize,
     pending: Vec<u8>,
 }
@@ -83,7 +91,7 @@ impl Gzip {
         }
         self.crc.update(&self.pending);
         let block = deflate.block(&self.pending);
-        self.block_bytes += block.len();
+        self.block_bytes += block.held_bytes();
         self.blocks.push(block);
         self.pending.clear();
         // One long line does not set the size for ever.
@@ -96,9 +104,9 @@ impl Gzip {
     }
 
     /// The whole member with `origin` in its header. The member can still grow afterwards.
-    pub fn whole(&self, origin: &str, deflate: &mut Deflate) -> Vec<Bytes> {
+    pub fn whole(&self, origin: &str, deflate: &mut Deflate) -> Vec<Piece> {
         let mut whole = Vec::with_capacity(self.blocks.len() + 3);
-        whole.push(header(origin));
+        whole.push(Piece::Plain(header(origin)));
         whole.extend(self.blocks.iter().cloned());
         let mut crc = Crc::new();
         crc.combine(&self.crc);
@@ -109,7 +117,7 @@ impl Gzip {
         let mut end = END.to_vec();
         end.extend(crc.sum().to_le_bytes());
         end.extend(crc.amount().to_le_bytes());
-        whole.push(end.into());
+        whole.push(Piece::Plain(end.into()));
         whole
     }
 }
@@ -173,13 +181,17 @@ fn extra_field(mut fields: &[u8]) -> Option<&[u8]> {
 mod tests {
     use std::io::Read;
 
+    use super::super::piece;
     use super::*;
 
+    fn file(whole: Vec<Piece>) -> Vec<u8> {
+        piece::unpacked(whole).unwrap().concat()
+    }
+
     #[expect(clippy::disallowed_methods, reason = "a test, and capped")]
-    fn unpacked(whole: &[Bytes]) -> Vec<u8> {
+    fn unpacked(bytes: &[u8]) -> Vec<u8> {
         let mut raw = Vec::new();
-        let bytes = whole.concat();
-        flate2::read::GzDecoder::new(&*bytes).take(1 << 30).read_to_end(&mut raw).unwrap();
+        flate2::read::GzDecoder::new(bytes).take(1 << 30).read_to_end(&mut raw).unwrap();
         raw
     }
 
@@ -208,9 +220,9 @@ mod tests {
             let mut deflate = Deflate::new(level);
             let mut gzip = Gzip::new();
             lines.iter().for_each(|line| gzip.push_line(line, &mut deflate));
-            let whole = gzip.whole("where it is from", &mut deflate);
+            let whole = file(gzip.whole("where it is from", &mut deflate));
             assert!(unpacked(&whole) == expected, "level {level}");
-            assert_eq!(origin(&whole.concat()), Some("where it is from"));
+            assert_eq!(origin(&whole), Some("where it is from"));
         }
     }
 
@@ -228,9 +240,19 @@ mod tests {
             }
             // Looking at the whole changes nothing.
             assert_eq!(gzip.whole("c", &mut deflate), gzip.whole("c", &mut deflate));
-            gzip.whole("c", &mut deflate).concat()
+            file(gzip.whole("c", &mut deflate))
         };
         assert!(whole(false) == whole(true));
+    }
+
+    #[test]
+    fn lines_that_grew_a_thousandfold_do_not_fill_the_memory() {
+        for level in 0..=3 {
+            let (mut deflate, mut gzip) = (Deflate::new(level), Gzip::new());
+            let line = vec![b'a'; 8 << 20];
+            (0..8).for_each(|_| gzip.push_line(&line, &mut deflate));
+            assert!(gzip.held_bytes() < 1 << 20, "level {level}: {}", gzip.held_bytes());
+        }
     }
 
     #[test]

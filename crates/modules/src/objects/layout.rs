@@ -29,6 +29,14 @@ const LOG_ID_BYTES_MAX: usize = 180;
 /// As the originals' layout has had it since there are objects of it.
 const LOG_ID_BYTES_MAX_ORIGINALS: usize = 200;
 
+/// The longest key that S3 takes, in bytes of UTF-8 ("Naming Amazon S3 objects" of its user guide).
+pub const KEY_BYTES_MAX: usize = 1024;
+/// The longest file name, in bytes: that of the usual file systems, and more than any of ours.
+const FILE_NAME_BYTES_MAX: usize = 255;
+/// The longest folder of the originals' layout: a log type, and what is wrong with it, above month and day.
+const ORIGINALS_FOLDER_BYTES_MAX: usize =
+    255 + "unknown/".len() + "/unknown_type/no_timestamp".len() + "/2015-05/17".len();
+
 /// How keys are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -72,6 +80,12 @@ impl Layout {
     /// Whether a key is nobody else's. If not, the object itself says where it is from.
     pub fn names_origin(&self) -> bool {
         self.names_origin
+    }
+
+    /// The bytes of the longest key that it makes: what is left of [`KEY_BYTES_MAX`] is for a prefix and its slash.
+    pub fn key_bytes_max(&self) -> usize {
+        let folder = self.template.as_ref().map_or(ORIGINALS_FOLDER_BYTES_MAX, Template::bytes_max);
+        folder + 1 + FILE_NAME_BYTES_MAX
     }
 
     /// Writes the folder of an event's object behind `folder`. Events with the same folder share an object.
@@ -188,6 +202,23 @@ mod tests {
             key("{stream}/{date}", Format::Parquet, None),
             "logs/2015-05-17/20150517T235958-a%20b%3A1-*.parquet"
         );
+    }
+
+    #[test]
+    fn keys_of_all_records_fit_into_s3() {
+        for long in ["x".repeat(2000), ".".repeat(2000), "\u{65e5}".repeat(700)] {
+            let line = format!(r#"{{"log_type":"{long}","log_id":"{long}","a":"{long}"}}"#);
+            for layout in ["originals", "hive", "{log_type}/{a}/{a}", &["{a}"; 12].join("/")] {
+                for codec in [Codec::Gzip, Codec::HadoopSnappy] {
+                    let layout = Layout::parse(layout, Format::Ndjson, codec).unwrap();
+                    let (event, mut folder) = (event(&line), String::new());
+                    layout.folder(&event, SOURCE, &mut folder);
+                    let key = layout.key(&folder, &layout.stem(&event), "here");
+                    let most = layout.key_bytes_max();
+                    assert!(key.len() + 17 <= most && most + 128 <= KEY_BYTES_MAX, "{most}: {key}");
+                }
+            }
+        }
     }
 
     #[test]

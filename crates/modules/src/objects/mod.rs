@@ -11,6 +11,7 @@ pub mod gzip;
 pub mod layout;
 mod name;
 mod parts;
+pub mod piece;
 mod protection;
 mod reading;
 mod settings;
@@ -23,6 +24,8 @@ use bytes::Bytes;
 
 pub(crate) use name::hash;
 pub use name::name;
+pub(crate) use parts::UNPACKED_BYTES_MAX;
+pub use piece::Piece;
 pub use protection::{ChecksumAlgorithm, ObjectProperties, ServerSideEncryption, TAGS_MAX};
 pub use reading::{ReadOnly, open_for_reading};
 pub use settings::{InvalidDestination, Location, S3Settings};
@@ -38,8 +41,26 @@ pub trait ObjectDestination: Send + Sync + 'static {
     /// Writes an object; returns when it is durable. Readers see all of it or nothing.
     async fn put(&self, key: &str, content: Vec<Bytes>, mode: PutMode) -> Result<(), ObjectError>;
 
+    /// Writes an object over whatever has its key, as [`put`](Self::put) does, and unpacks it where possible while it
+    /// is sent.
+    async fn put_pieces(&self, key: &str, content: Vec<Piece>) -> Result<(), ObjectError> {
+        self.put(key, unpacked_for(self, key, content)?, PutMode::Overwrite).await
+    }
+
     /// An object as a user would name it, for messages.
     fn url(&self, key: &str) -> String;
+}
+
+/// All of a content, for the object `key`.
+pub(crate) fn unpacked_for<D: ObjectDestination + ?Sized>(
+    destination: &D,
+    key: &str,
+    content: Vec<Piece>,
+) -> Result<Vec<Bytes>, ObjectError> {
+    piece::unpacked(content).map_err(|error| {
+        let url = destination.url(key);
+        ObjectError::Unavailable(format!("cannot write {url}: what is held is damaged: {error}"))
+    })
 }
 
 /// What `put` does when there is an object already.

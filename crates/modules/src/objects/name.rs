@@ -11,11 +11,13 @@ const HASH_DIGITS: usize = 16;
 /// `text`, percent-encoded. One that would be longer than `bytes_max` is cut, and ends in `~` and a
 /// hash of the whole.
 pub fn name(text: &str, bytes_max: usize) -> String {
-    let encoded = utf8_percent_encode(text, ENCODED).to_string();
+    let mut encoded = utf8_percent_encode(text, ENCODED).to_string();
+    // Names of dots alone lead to other folders.
+    if encoded.bytes().all(|byte| byte == b'.') {
+        encoded = encoded.replace('.', "%2E");
+    }
     match encoded.as_str() {
         "" => "%empty".to_owned(),
-        // Names of dots alone lead to other folders.
-        dots if dots.bytes().all(|byte| byte == b'.') => dots.replace('.', "%2E"),
         _ if encoded.len() <= bytes_max => encoded,
         _ => {
             let mut end = bytes_max.saturating_sub(HASH_DIGITS + 1);
@@ -60,6 +62,7 @@ mod tests {
             assert!(cut.len() <= length && cut.len() > length - 3, "{cut}");
             assert_eq!((start.len() % 3, hash.len()), (0, HASH_DIGITS));
             assert_ne!(cut, name(&"日".repeat(101), length));
+            assert!(name(&".".repeat(100), length).len() <= length);
         }
     }
 }

@@ -16,7 +16,7 @@ use object_store::{
 
 use super::{
     InvalidDestination, Location, ObjectDestination, ObjectError, ObjectProperties, ObjectSource,
-    PutMode, S3Settings, parts,
+    Piece, PutMode, S3Settings, parts, unpacked_for,
 };
 
 /// An upload that takes longer is given up and started again.
@@ -154,6 +154,15 @@ impl Store {
             Some("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken") => {
                 "; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
             }
+            // What is sent is the same at the next try.
+            Some("KeyTooLongError") => {
+                "; it will be refused at every try, and the shard waits: shorten the prefix of the destination or \
+                 key_layout"
+            }
+            Some("InvalidArgument" | "InvalidRequest") => {
+                "; it will be refused at every try, and the shard waits: mend the settings of the destination, or the \
+                 server's"
+            }
             Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => "; check the region",
             _ if is_forbidden(error) && doing == "list" => {
                 "; the credentials have to allow s3:ListBucket"
@@ -179,6 +188,18 @@ impl Store {
             options.tags = self.properties.tag_set();
         }
         options
+    }
+
+    async fn put_in_parts(&self, key: &str, content: Vec<Piece>) -> Result<(), ObjectError> {
+        let mut options = PutMultipartOptions::default();
+        if self.folder.is_none() {
+            options.attributes = self.properties.attributes();
+            options.tags = self.properties.tag_set();
+        }
+        let path = self.path(key)?;
+        parts::put(&*self.store, &path, content, parts::PART_BYTES, options)
+            .await
+            .map_err(|error| self.not_put(key, &error))
     }
 
     /// Why an object was not put.
@@ -225,14 +246,7 @@ impl ObjectDestination for Store {
         let bytes: usize = content.iter().map(Bytes::len).sum();
         // A folder takes a whole file as fast, and a condition goes with one request only.
         if mode == PutMode::Overwrite && self.folder.is_none() && bytes > IN_PARTS_BYTES {
-            let attributes = self.properties.attributes();
-            let tags = self.properties.tag_set();
-            let options =
-                PutMultipartOptions { tags, attributes, ..PutMultipartOptions::default() };
-            let path = self.path(key)?;
-            return parts::put(&*self.store, &path, content, parts::PART_BYTES, options)
-                .await
-                .map_err(|error| self.not_put(key, &error));
+            return self.put_in_parts(key, content.into_iter().map(Piece::Plain).collect()).await;
         }
         let payload = PutPayload::from_iter(content);
         let mode = match mode {
@@ -244,6 +258,16 @@ impl ObjectDestination for Store {
             Ok(_) => Ok(()),
             Err(error) => Err(self.not_put(key, &error)),
         }
+    }
+
+    async fn put_pieces(&self, key: &str, content: Vec<Piece>) -> Result<(), ObjectError> {
+        let bytes: usize = content.iter().map(Piece::content_bytes).sum();
+        if bytes > IN_PARTS_BYTES
+            && content.iter().any(|piece| matches!(piece, Piece::Packed { .. }))
+        {
+            return self.put_in_parts(key, content).await;
+        }
+        self.put(key, unpacked_for(self, key, content)?, PutMode::Overwrite).await
     }
 
     fn url(&self, key: &str) -> String {
@@ -259,6 +283,7 @@ fn is_empty_range(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::piece::Holder;
     use super::*;
 
     fn folder(path: &std::path::Path) -> Arc<dyn ObjectDestination> {
@@ -290,6 +315,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_held_packed_is_written_as_it_is() {
+        let temporary = tempfile::tempdir().unwrap();
+        let destination = folder(temporary.path());
+        let mut holder = Holder::new();
+        let blocks: Vec<_> = (b'a'..b'g').map(|byte| vec![byte; 9 << 20]).collect();
+        for count in [1, blocks.len()] {
+            let content = blocks[..count].iter().map(|block| holder.hold(block)).collect();
+            assert_eq!(destination.put_pieces("a/b", content).await, Ok(()));
+            let written = std::fs::read(temporary.path().join("a/b")).unwrap();
+            assert!(written == blocks[..count].concat());
+        }
+        assert_eq!(std::fs::read_dir(temporary.path().join("a")).unwrap().count(), 1);
+        let damaged =
+            Piece::Packed { frame: Bytes::from_static(b"no frame"), content_bytes: 64 << 20 };
+        let error = destination.put_pieces("a/c", vec![damaged]).await.unwrap_err();
+        assert!(error.to_string().contains("a/c"), "{error}");
+        assert_eq!(destination.head("a/c", 1).await, Ok(None));
+    }
+
+    #[tokio::test]
     async fn an_empty_object_is_an_object() {
         let temporary = tempfile::tempdir().unwrap();
         std::fs::write(temporary.path().join("empty"), b"").unwrap();
@@ -308,9 +353,14 @@ mod tests {
 
     #[test]
     fn an_answer_of_s3_is_explained() {
-        let answer = "Server returned non-2xx status code: 404 Not Found: <?xml version=\"1.0\"?>\
-            <Error><Code>NoSuchBucket</Code><Message>The bucket does not exist</Message></Error>";
-        let error = Error::NotFound { path: "k".to_owned(), source: answer.into() };
+        let error = |code: &str| Error::NotFound {
+            path: "k".to_owned(),
+            source: format!(
+                "Server returned non-2xx status code: 404 Not Found: <?xml version=\"1.0\"?>\
+                 <Error><Code>{code}</Code><Message>The bucket does not exist</Message></Error>"
+            )
+            .into(),
+        };
         let store = Store {
             store: Arc::new(LocalFileSystem::new()),
             prefix: Path::default(),
@@ -319,9 +369,16 @@ mod tests {
             properties: ObjectProperties::default(),
         };
         assert_eq!(
-            store.explained("write", "k", &error).to_string(),
+            store.explained("write", "k", &error("NoSuchBucket")).to_string(),
             "cannot write s3://logs/k: NoSuchBucket: The bucket does not exist; create the bucket, or correct the \
              destination"
         );
+        for (code, hint) in [
+            ("KeyTooLongError", "refused at every try, and the shard waits: shorten the prefix"),
+            ("InvalidArgument", "refused at every try, and the shard waits: mend the settings"),
+        ] {
+            let text = store.explained("write", "k", &error(code)).to_string();
+            assert!(text.contains(code) && text.contains(hint), "{text}");
+        }
     }
 }

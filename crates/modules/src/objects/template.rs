@@ -23,7 +23,9 @@ pub const MISSING: &str = "__HIVE_DEFAULT_PARTITION__";
 const SEGMENT_BYTES_MAX: usize = 255;
 /// Room that each value of a segment has to have: a cut name and its hash.
 const VALUE_BYTES_MIN: usize = 40;
-/// S3 takes keys of 1024 bytes; prefix and file name need their part.
+/// The longest folder, in bytes: S3 takes keys of 1024, and prefix and file name need their part.
+const FOLDER_BYTES_MAX: usize = 640;
+/// Folders within each other, each of which is a look-up for a file system.
 const SEGMENTS_MAX: usize = 12;
 
 /// A folder with places to fill in.
@@ -37,6 +39,16 @@ pub struct Template {
 struct Segment {
     parts: Vec<Part>,
     value_bytes_max: usize,
+}
+
+impl Segment {
+    fn fixed_bytes(&self) -> usize {
+        self.parts.iter().filter(|part| !part.is_foreign()).map(Part::bytes).sum()
+    }
+
+    fn foreign_parts(&self) -> usize {
+        self.parts.iter().filter(|part| part.is_foreign()).count()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,10 +106,39 @@ impl Template {
             let segment = template.segment(segment).map_err(&invalid)?;
             template.segments.push(segment);
         }
-        match template.segments.len() {
-            0..=SEGMENTS_MAX => Ok(template),
-            many => Err(invalid(format!("has {many} folders, more than {SEGMENTS_MAX}"))),
+        if template.segments.len() > SEGMENTS_MAX {
+            let many = template.segments.len();
+            return Err(invalid(format!("has {many} folders, more than {SEGMENTS_MAX}")));
         }
+        template.share_room().map_err(invalid)?;
+        Ok(template)
+    }
+
+    /// Values share what the fixed text leaves of the folder's bytes, so that no record makes a key that S3 refuses: it
+    /// would be refused again at every try.
+    fn share_room(&mut self) -> Result<(), String> {
+        let slashes = self.segments.len().saturating_sub(1);
+        let fixed = slashes + self.segments.iter().map(Segment::fixed_bytes).sum::<usize>();
+        let foreign: usize = self.segments.iter().map(Segment::foreign_parts).sum();
+        let share = FOLDER_BYTES_MAX.saturating_sub(fixed) / foreign.max(1);
+        if fixed > FOLDER_BYTES_MAX || foreign > 0 && share < VALUE_BYTES_MIN {
+            return Err(format!(
+                "can become longer than the {FOLDER_BYTES_MAX} bytes that a key has room for: {foreign} values need \
+                 {VALUE_BYTES_MIN} each beside {fixed} of fixed text"
+            ));
+        }
+        for segment in &mut self.segments {
+            segment.value_bytes_max = segment.value_bytes_max.min(share);
+        }
+        Ok(())
+    }
+
+    /// The bytes of the longest folder that it makes.
+    pub fn bytes_max(&self) -> usize {
+        let longest = |segment: &Segment| {
+            segment.fixed_bytes() + segment.foreign_parts() * segment.value_bytes_max
+        };
+        self.segments.len().saturating_sub(1) + self.segments.iter().map(longest).sum::<usize>()
     }
 
     fn segment(&mut self, text: &str) -> Result<Segment, String> {
@@ -121,10 +162,8 @@ impl Template {
             [Part::Text(dots)] if dots.bytes().all(|byte| byte == b'.') => {
                 return Err(format!("leads elsewhere with {dots:?}"));
             }
-            parts => {
-                let fixed: usize =
-                    parts.iter().filter(|part| !part.is_foreign()).map(Part::bytes).sum();
-                let foreign = parts.iter().filter(|part| part.is_foreign()).count();
+            _ => {
+                let (fixed, foreign) = (segment.fixed_bytes(), segment.foreign_parts());
                 let room = SEGMENT_BYTES_MAX.saturating_sub(fixed);
                 segment.value_bytes_max = room / foreign.max(1);
                 if fixed > SEGMENT_BYTES_MAX
@@ -310,9 +349,32 @@ pub(crate) mod tests {
             (&"x".repeat(256), "longer"),
             (&"{a}".repeat(7), "longer"),
             (&["a"; 13].join("/"), "13 folders"),
+            (&["{a}{b}{c}{d}{e}{f}"; 3].join("/"), "18 values"),
+            (&["x".repeat(250), "y".repeat(250), "z".repeat(250)].join("/"), "752 of fixed text"),
         ] {
             let message = Template::parse(template).unwrap_err().to_string();
             assert!(message.contains(word) && message.contains("hive"), "{template}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_never_longer_than_a_key_has_room_for() {
+        for template in [
+            "{a}/{b}/{c}/{d}/{e}",
+            "{log_type}/{a}/dt={date}/{year}-{month}/{b}",
+            &["{a}"; 12].join("/"),
+            "{a}{b}{c}{d}{e}{f}/{a}{b}{c}{d}{e}{f}",
+        ] {
+            let most = Template::parse(template).unwrap().bytes_max();
+            for value in ["x".repeat(2000), ".".repeat(2000), "\u{65e5}".repeat(700)] {
+                let members = ["a", "b", "c", "d", "e", "f", "log_type"];
+                let line: serde_json::Map<_, _> = members
+                    .map(|member| (member.to_owned(), value.clone().into()))
+                    .into_iter()
+                    .collect();
+                let folder = folder(template, &serde_json::Value::Object(line).to_string());
+                assert!(folder.len() <= most && most <= FOLDER_BYTES_MAX, "{most}: {folder}");
+            }
         }
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use baikonur_record::LogEvent;
-use bytes::Bytes;
 
 use super::Settings;
 use super::table::{self, Table, TableSettings};
+use crate::objects::Piece;
 use crate::objects::codec::{Codec, Format};
 use crate::objects::frames::{Framer, Frames};
 use crate::objects::gzip::{Deflate, Gzip};
@@ -32,7 +32,7 @@ pub(super) enum Content {
 /// The content of an object that is to be written.
 pub(super) enum Whole {
     /// The file.
-    Ready(Vec<Bytes>),
+    Ready(Vec<Piece>),
     /// What the file is still to be made of.
     Table(Box<Table>),
 }

@@ -1,7 +1,9 @@
-//! One budget of memory for the objects of all shards.
+//! One budget of memory for the objects of all shards, and one for what is made of them to be written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What all shards together may hold.
 #[derive(Debug)]
@@ -57,8 +59,35 @@ impl Drop for Share {
     }
 }
 
+/// Room for files that are made, or unpacked, until they are written.
+#[derive(Debug)]
+pub(super) struct Room {
+    kib: Arc<Semaphore>,
+    kib_max: u32,
+}
+
+impl Room {
+    pub(super) fn new(bytes_max: u64) -> Self {
+        let most = Semaphore::MAX_PERMITS.min(u32::MAX as usize);
+        let kib_max = usize::try_from(bytes_max / 1024).unwrap_or(most).clamp(1, most);
+        let kib = Arc::new(Semaphore::new(kib_max));
+        Self { kib, kib_max: u32::try_from(kib_max).unwrap_or(u32::MAX) }
+    }
+
+    /// Waits for room of so many bytes; what is larger than all of it waits for all of it. None when none is needed.
+    pub(super) async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(self.kib_max);
+        if kib == 0 {
+            return None;
+        }
+        Arc::clone(&self.kib).acquire_many_owned(kib).await.ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
@@ -75,5 +104,20 @@ mod tests {
         one.set(200);
         drop(one);
         assert!(!two.is_exceeded());
+    }
+
+    #[test]
+    fn files_wait_until_there_is_room_for_them() {
+        let room = Room::new(100 << 10);
+        let take = |bytes: usize| room.take(bytes).now_or_never();
+        let first = take(60 << 10).expect("there is room");
+        assert!(take(41 << 10).is_none() && take(1 << 40).is_none());
+        assert!(matches!(take(0), Some(None)));
+        let second = take(40 << 10).expect("there is room");
+        drop((first, second));
+        let all = take(1 << 40).expect("what is too large gets all");
+        assert!(take(1).is_none());
+        drop(all);
+        assert!(take(1).is_some());
     }
 }

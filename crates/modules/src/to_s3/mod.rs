@@ -30,7 +30,7 @@ use baikonur_stream::{
 };
 use bytes::Bytes;
 use metrics::{Counter, counter};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::warn;
 
@@ -40,10 +40,10 @@ pub use table::{ColumnType, InvalidColumns, NestedObjects, REST, ScalarType};
 use crate::intake::Intake;
 use crate::objects::layout::Layout;
 use crate::objects::template::InvalidTemplate;
-use crate::objects::{ObjectDestination, PutMode, name};
+use crate::objects::{ObjectDestination, Piece, UNPACKED_BYTES_MAX, name, unpacked_for};
 use content::{Packer, Whole};
 use encode::{OBJECTS_OF_A_CUT_MAX, Objects};
-use memory::{Budget, Share};
+use memory::{Budget, Room, Share};
 use table::{Table, TableError, TableSettings};
 
 /// The reason of events for which no further object is begun.
@@ -84,6 +84,8 @@ struct Shared {
     tables: Arc<TableSettings>,
     /// Tables that are made at the same time: each takes the memory of a row group.
     table_makers: Semaphore,
+    /// For files until they are written.
+    room: Room,
     objects_written: Counter,
     object_bytes: Counter,
 }
@@ -108,6 +110,7 @@ impl ToS3 {
             layout: Arc::new(settings.layout()?),
             tables: Arc::new(TableSettings::of(&settings, intake.schema().clone())),
             table_makers: Semaphore::new(makers.clamp(1, TABLE_MAKERS_MAX)),
+            room: Room::new(settings.memory_bytes),
             settings,
             intake,
             destination,
@@ -251,17 +254,25 @@ impl Archiving {
                 break;
             }
             let key = self.objects.key(place, &origin);
-            let content = match self.objects.whole(place, &origin) {
-                Whole::Ready(content) => content,
+            let (content, room) = match self.objects.whole(place, &origin) {
+                Whole::Ready(content) => {
+                    let room = self.shared.room.take(self.shared.unpacked_bytes(&content)).await;
+                    (content, room)
+                }
                 Whole::Table(table) => match self.shared.make(table).await {
-                    Ok(content) => content,
+                    Ok(made) => made,
                     Err(reason) => {
                         failure = Some(format!("{key}: {reason}"));
                         break;
                     }
                 },
             };
-            uploads.spawn(self.shared.clone().upload(place, key, content, origin.clone()));
+            let upload = self.shared.clone().upload(place, key, content, origin.clone());
+            uploads.spawn(async move {
+                let ended = upload.await;
+                drop(room);
+                ended
+            });
         }
         while let Some(ended) = uploads.join_next().await {
             self.settle(Some(ended), &mut failure);
@@ -283,32 +294,54 @@ impl Archiving {
     }
 }
 
+/// A file, and the room that it takes until it is written.
+type Made = (Vec<Piece>, Option<OwnedSemaphorePermit>);
+
 impl Shared {
-    /// Makes the file of a table, away from those who wait for the network.
-    async fn make(&self, table: Box<Table>) -> Result<Vec<Bytes>, String> {
+    /// Makes the file of a table, away from those who wait for the network, with the room that it takes.
+    async fn make(&self, table: Box<Table>) -> Result<Made, String> {
+        // Kept until there is room for the file: else those that wait for it would be without number.
         let _turn = self.table_makers.acquire().await.map_err(|error| error.to_string())?;
         let table = Arc::new(*table);
-        let what = match off_thread(&table, Table::file).await {
-            Ok(file) => return Ok(file),
-            Err(what) => what,
+        let file = match off_thread(&table, Table::file).await {
+            Ok(file) => file,
+            Err(what) => {
+                // No record may stop its shard: the same range always ends here.
+                warn!(
+                    "{}: {what}; all fields of the object go into the column {REST}",
+                    table.origin
+                );
+                off_thread(&table, Table::plain_file).await?
+            }
         };
-        // No record may stop its shard: the same range always ends here.
-        warn!("{}: {what}; all fields of the object go into the column {REST}", table.origin);
-        off_thread(&table, Table::plain_file).await
+        let room = self.room.take(file.iter().map(Bytes::len).sum()).await;
+        Ok((file.into_iter().map(Piece::Plain).collect(), room))
+    }
+
+    /// Bytes that `content` takes beside what is held of it while it is written.
+    fn unpacked_bytes(&self, content: &[Piece]) -> usize {
+        let packed = content.iter().filter(|piece| matches!(piece, Piece::Packed { .. }));
+        let bytes = packed.map(Piece::content_bytes).sum::<usize>();
+        if self.layout.names_origin() { bytes.min(UNPACKED_BYTES_MAX) } else { bytes }
     }
 
     async fn upload(
         self: Arc<Self>,
         place: usize,
         key: String,
-        content: Vec<Bytes>,
+        content: Vec<Piece>,
         origin: Arc<str>,
     ) -> Result<usize, String> {
-        let bytes: usize = content.iter().map(Bytes::len).sum();
+        let bytes: usize = content.iter().map(Piece::content_bytes).sum();
         let stored = if self.layout.names_origin() {
-            self.destination.put(&key, content, PutMode::Overwrite).await
+            self.destination.put_pieces(&key, content).await
         } else {
-            send::store(&*self.destination, &key, content, &origin).await.map(|_| ())
+            match unpacked_for(&*self.destination, &key, content) {
+                Ok(content) => {
+                    send::store(&*self.destination, &key, content, &origin).await.map(|_| ())
+                }
+                Err(error) => Err(error),
+            }
         };
         stored.map_err(|error| error.to_string())?;
         self.objects_written.increment(1);

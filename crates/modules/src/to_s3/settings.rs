@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::table::{ColumnType, InvalidColumns, NestedObjects, check_columns};
 use crate::objects::codec::{Codec, Format, LINES_MEDIA_TYPE, PARQUET_MEDIA_TYPE};
-use crate::objects::layout::{Layout, ORIGINALS};
+use crate::objects::layout::{KEY_BYTES_MAX, Layout, ORIGINALS};
 use crate::objects::template::InvalidTemplate;
 use crate::objects::{InvalidDestination, Location, ObjectProperties};
 
@@ -92,6 +92,17 @@ pub enum InvalidSettings {
     /// Under which keys.
     #[error("key_layout {0}")]
     KeyLayout(#[from] InvalidTemplate),
+    /// Keys would be longer than S3 takes.
+    #[error(
+        "the prefix {prefix:?} has {} bytes, and keys of this key_layout leave {room} of the {KEY_BYTES_MAX} that S3 takes",
+        prefix.len()
+    )]
+    Prefix {
+        /// What stands before every key.
+        prefix: String,
+        /// Bytes that it may have.
+        room: usize,
+    },
     /// How compressed.
     #[error("compression_level is {levels} for {codec}, not {given}")]
     CompressionLevel {
@@ -130,8 +141,12 @@ impl Settings {
     /// # Errors
     /// The first setting that cannot work.
     pub fn check(&self) -> Result<(), InvalidSettings> {
-        self.location()?;
-        self.layout()?;
+        let room = KEY_BYTES_MAX.saturating_sub(self.layout()?.key_bytes_max() + 1);
+        if let Location::S3 { prefix, .. } = self.location()?
+            && prefix.len() > room
+        {
+            return Err(InvalidSettings::Prefix { prefix, room });
+        }
         self.properties().check()?;
         self.check_compression()?;
         if self.buffer_records == Some(0) {
@@ -303,6 +318,21 @@ mod tests {
         assert!(toml::from_str::<Settings>("buffer_secs = 1").is_err());
         assert!(toml::from_str::<Settings>("compression = 'lzma'").is_err());
         assert!(Settings::keys().contains(&"buffer_seconds"));
+    }
+
+    #[test]
+    fn a_prefix_leaves_room_for_keys() {
+        let check = |layout: &str, bytes: usize| {
+            let prefix = "p".repeat(bytes);
+            read(&format!("destination = 's3://b/{prefix}'\nkey_layout = '{layout}'")).check()
+        };
+        assert_eq!(check("{a}/{b}/{c}", 127), Ok(()));
+        for layout in ["originals", "hive"] {
+            assert_eq!(check(layout, 400), Ok(()));
+            let message = check(layout, 800).unwrap_err().to_string();
+            assert!(message.contains("800 bytes") && message.contains("1024"), "{message}");
+        }
+        assert!(matches!(check("{a}/{b}/{c}", 130), Err(InvalidSettings::Prefix { .. })));
     }
 
     #[test]

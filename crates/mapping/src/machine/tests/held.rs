@@ -72,6 +72,29 @@ fn an_announced_range_is_repeated_with_the_same_cut() {
     assert_eq!(world.objects[&6], [6, 7]);
 }
 
+#[test]
+fn a_repeated_range_that_gives_other_objects_is_told() {
+    for (announced, expected) in [(["1"], false), (["another layout/1"], true)] {
+        let mut world = World::new(7);
+        world.hold = 100;
+        let announced: Vec<_> = announced.map(str::to_owned).into();
+        world.stored.intent =
+            Some(Intent { first: number(1), last: number(5), keys: announced.clone() });
+        let mut machine = world.machine();
+        let (mut action, mut told) = (machine.begin(), Vec::new());
+        while !world.objects.contains_key(&6) {
+            let event = world.answer(&machine, action);
+            action = machine.step(world.now, event);
+            told.extend(machine.take_other_keys());
+        }
+        let other = OtherKeys { announced, keys: vec!["1".to_owned()] };
+        assert_eq!(told, if expected { vec![other] } else { Vec::new() });
+    }
+    let keys: Vec<_> = (0..5000).map(|n| n.to_string()).collect();
+    assert_eq!(OtherKeys::shown(&keys), "0, 1, 2, 3, 4, 5, 6, 7 and 4992 more");
+    assert_eq!(OtherKeys::shown(&keys[..2]), "0, 1");
+}
+
 /// Whatever crashes and fails, each record is in exactly one object or one line of the failed
 /// store (a module that holds), or delivered at least once and in order (one that does not).
 

@@ -116,6 +116,11 @@ impl World {
                 return None;
             }
             action = machine.step(self.now, event);
+            assert_eq!(
+                machine.take_other_keys(),
+                None,
+                "a repetition has the keys that were announced"
+            );
         }
         panic!("the machine does not come to rest");
     }

@@ -9,6 +9,9 @@
 //! | objects of few keys | a group |
 //! | arrays of one of these | LIST |
 //! | anything else, and any mixture | the JSON text |
+//! | nothing but null, or empty arrays and objects | none |
+//!
+//! A column of a type that no value has said would be at odds with the same column of the objects before and after it.
 //!
 //! The order of fields is that of their first coming. So the columns depend on the records and their order alone.
 
@@ -34,7 +37,7 @@ const EXACT_MAX: u64 = 1 << 53;
 /// The type of a column, or of an element of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
-    /// Nothing but null was met.
+    /// Nothing but null was met: no column, but for the elements of a list within a list's elements.
     Unknown,
     Bool,
     Int {
@@ -55,6 +58,8 @@ pub(super) enum Kind {
 pub(super) struct Fields {
     pub(super) list: Vec<Field>,
     places: HashMap<Box<[u8]>, usize>,
+    /// Fields were left out that may have values, here or in groups below.
+    pub(super) is_narrowed: bool,
     /// The names in lower case: for Athena, Hive and DuckDB two that differ in case alone are one.
     folded: HashSet<String>,
 }
@@ -77,6 +82,35 @@ impl Fields {
         Some(self.list.len() - 1)
     }
 
+    /// Only those fields of which a value has said the type. What the others hold is for [`REST`].
+    pub(super) fn known(self) -> Self {
+        let mut known =
+            Self { folded: self.folded, is_narrowed: self.is_narrowed, ..Self::default() };
+        for Field { name, kind } in self.list {
+            if kind.is_known() {
+                let kind = kind.without_unknown();
+                known.is_narrowed |= matches!(&kind, Kind::Group(fields) if fields.is_narrowed);
+                known.places.insert(name.as_bytes().into(), known.list.len());
+                known.list.push(Field { name, kind });
+            } else {
+                known.is_narrowed |= kind != Kind::Unknown;
+            }
+        }
+        known
+    }
+
+    /// Without the members that were always null, which is what a member is that is not there.
+    fn without_nulls(self) -> Self {
+        let mut without = Self { folded: self.folded, ..Self::default() };
+        for Field { name, kind } in
+            self.list.into_iter().filter(|field| field.kind != Kind::Unknown)
+        {
+            without.places.insert(name.as_bytes().into(), without.list.len());
+            without.list.push(Field { name, kind: kind.within_list() });
+        }
+        without
+    }
+
     /// No field is called like that, in whatever case.
     pub(super) fn reserve(&mut self, name: &str) {
         self.folded.insert(name.to_lowercase());
@@ -89,6 +123,35 @@ impl Fields {
             return Some(expected);
         }
         self.places.get(&*key.text()).copied()
+    }
+}
+
+impl Kind {
+    /// Whether any value has said what it is.
+    fn is_known(&self) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::List(element) => element.is_known(),
+            Self::Group(fields) => fields.list.iter().any(|field| field.kind.is_known()),
+            _ => true,
+        }
+    }
+
+    fn without_unknown(self) -> Self {
+        match self {
+            Self::Group(fields) => Self::Group(fields.known()),
+            Self::List(element) => Self::List(Box::new(element.within_list())),
+            kind => kind,
+        }
+    }
+
+    /// An element cannot stand in parts in [`REST`]: so it keeps all that is more than null.
+    fn within_list(self) -> Self {
+        match self {
+            Self::Group(fields) => Self::Group(fields.without_nulls()),
+            Self::List(element) => Self::List(Box::new(element.within_list())),
+            kind => kind,
+        }
     }
 }
 
@@ -318,6 +381,28 @@ mod tests {
             let records: Vec<_> = records.iter().map(String::as_str).collect();
             assert_eq!(shown(&learnt(&records)), format!("v {kind}"), "{values:?}");
         }
+    }
+
+    #[test]
+    fn what_no_value_says_the_type_of_is_no_column() {
+        for (values, kind, is_narrowed) in [
+            (vec!["null"], "", false),
+            (vec!["[]", "null"], "", true),
+            (vec!["[null]", "[[]]"], "", true),
+            (vec!["{}", "{\"a\":{\"b\":null},\"c\":[]}"], "", true),
+            (vec!["{\"a\":1,\"b\":null}"], "v {a Int}", false),
+            (vec!["{\"a\":1,\"b\":[]}"], "v {a Int}", true),
+            (vec!["{\"a\":{\"b\":1,\"c\":{}}}"], "v {a {b Int}}", true),
+            (vec!["[{\"a\":1,\"b\":null,\"c\":[]}]"], "v [{a Int, c [Unknown]}]", false),
+        ] {
+            let records: Vec<_> = values.iter().map(|value| format!("{{\"v\":{value}}}")).collect();
+            let records: Vec<_> = records.iter().map(String::as_str).collect();
+            let fields = learnt(&records).known();
+            assert_eq!((&*shown(&fields), fields.is_narrowed), (kind, is_narrowed), "{values:?}");
+        }
+        let fields = learnt(&[r#"{"n":null,"a":1,"m":[],"b":"x"}"#]).known();
+        assert_eq!(shown(&fields), "a Int, b Text");
+        assert_eq!(fields.places[&b"b"[..]], 1);
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub use given::{ColumnType, InvalidColumns, ScalarType};
 pub(super) use rows::{framer, push};
 
 use super::Settings;
+use crate::objects::Piece;
 use crate::objects::codec::Codec;
-use crate::objects::frames::Block;
 use cells::{Cells, Levels};
 use kinds::{Fields, Kind, Learner};
 use node::{Members, Node, Row};
@@ -123,7 +123,7 @@ pub(super) struct Table {
     pub(super) settings: Arc<TableSettings>,
     /// That of the first record, which chooses the columns where they are given.
     pub(super) log_type: String,
-    pub(super) blocks: Vec<Block>,
+    pub(super) blocks: Vec<Piece>,
     pub(super) origin: Arc<str>,
 }
 
@@ -167,10 +167,10 @@ impl Table {
         let (mut columns, mut raw) = (self.root(&Fields::default()), Vec::new());
         let mut learner = Learner::new(self.settings.nested);
         for block in &self.blocks {
-            rows::unpack(block, &mut raw)?;
+            block.unpack_into(&mut raw)?;
             rows::rows(&raw).for_each(|(_, json)| learner.learn(&mut columns, json));
         }
-        Ok(columns)
+        Ok(columns.known())
     }
 
     fn encode(&self, columns: Fields, is_given: bool) -> Result<Vec<Bytes>, TableError> {
@@ -189,7 +189,7 @@ impl Table {
             Filling { members, rest: rest.columns.start, time, is_given, schema, kept: Vec::new() };
         let mut raw = Vec::new();
         for block in &self.blocks {
-            rows::unpack(block, &mut raw)?;
+            block.unpack_into(&mut raw)?;
             for (time, json) in rows::rows(&raw) {
                 filling.add(time, json, &mut cells);
                 if cells.text_bytes() >= self.settings.row_group_bytes
@@ -261,7 +261,13 @@ impl Filling<'_> {
                     fits
                 }
             };
-            if !is_held {
+            let is_kept = match place.filter(|_| is_held) {
+                // All of it: a part alone would be taken for the whole.
+                Some(place) => members.nodes[place].leaves_out(json, span.clone()),
+                // A field that was always null has no column, and none says the same.
+                None => self.is_given || json[span.start] != b'n',
+            };
+            if is_kept {
                 kept.push(if kept.is_empty() { b'{' } else { b',' });
                 for part in [&b"\""[..], key.raw(), b"\":", &json[span]] {
                     kept.extend_from_slice(part);

@@ -127,7 +127,7 @@ impl Node {
                 let element = Box::new(Node::new(element, below, columns));
                 Shape::List { repetition, element }
             }
-            // Of a field that was always null nothing is known; most fields are texts.
+            // Of an element that was always null nothing is known; most are texts.
             Kind::Text | Kind::Unknown => {
                 leaf(Values::Text(Vec::new()));
                 Shape::Text
@@ -210,6 +210,28 @@ impl Node {
             }
             _ => false,
         }
+    }
+
+    /// Whether the object at `span`, or one within it, has more than null in a member without columns.
+    pub(super) fn leaves_out(&self, json: &[u8], span: Range<usize>) -> bool {
+        let Shape::Group(members) = &self.shape else { return false };
+        if !members.fields.is_narrowed || json[span.start] != b'{' {
+            return false;
+        }
+        let (mut expected, mut leaves_out) = (0, false);
+        let passed = Cursor::within(json, span).object(|cursor, key| {
+            let span = cursor.value()?;
+            leaves_out |= match members.fields.find(key, expected) {
+                Some(place) => {
+                    expected = place + 1;
+                    members.nodes[place].leaves_out(json, span)
+                }
+                None => json[span.start] != b'n',
+            };
+            Ok(())
+        });
+        debug_assert!(passed.is_ok(), "records were read before");
+        leaves_out
     }
 
     /// Makes cells of the value at `span`, which fits. Below it `levels` are those of its absence.

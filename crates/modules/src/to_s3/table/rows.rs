@@ -3,10 +3,8 @@
 use baikonur_record::{LogEvent, SchemaProblem};
 
 use crate::objects::codec::Codec;
-use crate::objects::frames::{Block, Framer, Frames};
+use crate::objects::frames::{Framer, Frames};
 
-/// Fast, and still a tenth of the size of ordinary logs.
-const HELD_LEVEL: u32 = 1;
 /// Bytes before each record: its length, its time in microseconds, and what that is worth.
 const HEADER_BYTES: usize = 4 + 8 + 1;
 
@@ -44,9 +42,9 @@ impl RowTime {
     }
 }
 
-/// The compressor of records.
+/// The framer of records: as they are, and held packed.
 pub(in super::super) fn framer() -> Framer {
-    Framer::new(Codec::Zstd, HELD_LEVEL).expect("zstd has frames")
+    Framer::new(Codec::None, 0).expect("no codec has blocks")
 }
 
 /// Appends a record; gives the bytes of its line.
@@ -63,14 +61,6 @@ pub(in super::super) fn push(frames: &mut Frames, event: &LogEvent, framer: &mut
     }
     frames.push(&[&length.to_le_bytes(), &time.micros.to_le_bytes(), &[flags], &line], framer);
     line.len()
-}
-
-/// Unpacks a block into `raw`.
-pub(super) fn unpack(block: &Block, raw: &mut Vec<u8>) -> std::io::Result<()> {
-    raw.clear();
-    raw.reserve(block.raw_bytes);
-    zstd::bulk::Decompressor::new()?.decompress_to_buffer(&block.packed, raw)?;
-    Ok(())
 }
 
 /// The records of an unpacked block.
@@ -111,7 +101,7 @@ mod tests {
         let mut raw = Vec::new();
         let blocks = frames.blocks(&mut framer);
         assert_eq!(blocks.len(), 1);
-        unpack(&blocks[0], &mut raw).unwrap();
+        blocks[0].unpack_into(&mut raw).unwrap();
         let read: Vec<_> = rows(&raw).collect();
         assert_eq!(read.len(), lines.len());
         for ((time, json), (line, is_of_record, is_exact)) in read.iter().zip(lines) {

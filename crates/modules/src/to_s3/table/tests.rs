@@ -142,7 +142,7 @@ fn columns_are_learnt_and_values_are_in_them() {
     assert_eq!(
         read.columns(),
         "time timestamp, log_type string, status int, ok boolean, tags [string], \
-         user {id int, name string, role string}, took double, mixed json, spans [{n int}], none string, _rest json"
+         user {id int, name string}, took double, mixed json, spans [{n int}], _rest json"
     );
     let rows = read.rows();
     assert_eq!(
@@ -154,6 +154,27 @@ fn columns_are_learnt_and_values_are_in_them() {
         Value::Object(rows[1].clone()),
         json!({"time": 1_431_824_704_000_000_i64, "log_type": "web", "status": 404, "tags": [], "took": 0.5,
             "mixed": "1", "user": {"id": 2}, "spans": [{"n": 1}, null, {}]})
+    );
+}
+
+#[test]
+fn what_is_always_null_or_empty_gets_no_column_of_a_type_that_nobody_knows() {
+    let read = Read::made(
+        "",
+        &[
+            r#"{"a":1,"none":null,"tags":[],"o":{},"user":{"id":1,"tags":[],"x":{"y":null},"z":null}}"#,
+            r#"{"a":2,"tags":[null],"user":{"id":2,"z":null}}"#,
+        ],
+    );
+    assert_eq!(read.columns(), "time timestamp, a int, user {id int}, _rest json");
+    let rows: Vec<_> = read.rows().into_iter().map(Value::Object).collect();
+    assert_eq!(
+        rows,
+        [
+            json!({"a": 1, "user": {"id": 1},
+                "_rest": {"tags": [], "o": {}, "user": {"id": 1, "tags": [], "x": {"y": null}, "z": null}}}),
+            json!({"a": 2, "user": {"id": 2}, "_rest": {"tags": [null]}}),
+        ]
     );
 }
 

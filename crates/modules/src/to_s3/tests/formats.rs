@@ -5,7 +5,6 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 
 use super::*;
-use crate::objects::frames::Block;
 
 /// Settings of all kinds.
 pub(super) const ALL: [&str; 9] = [
@@ -143,6 +142,61 @@ async fn a_repeated_range_gives_the_same_bytes() {
     }
 }
 
+/// Counts the bytes that are on their way at the same time.
+#[derive(Default)]
+struct Slow {
+    under_way: AtomicU64,
+    most: AtomicU64,
+}
+
+#[async_trait]
+impl ObjectDestination for Slow {
+    async fn head(&self, _: &str, _: usize) -> Result<Option<Bytes>, ObjectError> {
+        Ok(None)
+    }
+
+    async fn put(&self, _: &str, _: Vec<Bytes>, _: PutMode) -> Result<(), ObjectError> {
+        let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(now, Ordering::Relaxed);
+        for _ in 0..20_000 {
+            tokio::task::yield_now().await;
+        }
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn url(&self, key: &str) -> String {
+        key.to_owned()
+    }
+}
+
+#[tokio::test]
+async fn files_are_made_and_unpacked_within_the_memory_until_they_are_written() {
+    let lines: Vec<_> = (0..6)
+        .map(|n| {
+            let text = "x".repeat(500);
+            format!(r#"{{"log_type":"t{n}","time":"2015-05-10","log_id":"1","n":"{text}"}}"#)
+        })
+        .collect();
+    for text in ["format = 'parquet'", "compression = 'none'"] {
+        let most = async |memory_bytes: u64| {
+            let (slow, clock) = (Arc::new(Slow::default()), Arc::new(SetClock::default()));
+            let intake = Intake::new(&IntakeSettings::default(), &ConsumerName::new("archive"));
+            let settings = Settings { memory_bytes, ..settings(text) };
+            let module =
+                ToS3::new(settings, Arc::new(intake.unwrap()), slow.clone(), clock).unwrap();
+            let mut archiving = module.open(&shard("a")).await.unwrap();
+            archiving.deliver(&batch(&lines)).await;
+            assert_eq!(archiving.close().await, Delivery::delivered());
+            slow.most.load(Ordering::Relaxed)
+        };
+        assert_eq!(most(1).await, 1, "{text}");
+        if text != "format = 'parquet'" {
+            assert!(most(1 << 30).await > 1, "{text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_cuts_a_table_short_is_told() {
     let settings = settings("format = 'parquet'");
@@ -155,7 +209,7 @@ async fn what_cuts_a_table_short_is_told() {
     assert!(off_thread(&table, Table::file).await.is_ok());
     let reason = off_thread(&table, |_| panic!("a mistake of ours")).await.unwrap_err();
     assert!(reason.contains("cut short"), "{reason}");
-    let damaged = Block { packed: Bytes::from_static(b"no frame"), raw_bytes: 9 };
+    let damaged = Piece::Packed { frame: Bytes::from_static(b"no frame"), content_bytes: 9 };
     let table = Arc::into_inner(table).unwrap();
     let table = Arc::new(Table { blocks: vec![damaged], ..table });
     let reason = off_thread(&table, Table::plain_file).await.unwrap_err();
