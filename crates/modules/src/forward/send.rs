@@ -36,13 +36,18 @@ pub(super) struct Sent {
     pub(super) failed: Option<NotPut>,
 }
 
-/// Puts all of `put`, and with it how far `producer` has come.
-pub(super) async fn send(write: &dyn Write, target: &StreamName, producer: &str, put: Put) -> Sent {
+/// Puts all of `put`, and with it how far `producer` has come, if one is to be remembered.
+pub(super) async fn send(
+    write: &dyn Write,
+    target: &StreamName,
+    producer: Option<&str>,
+    put: Put,
+) -> Sent {
     let (first, last) = (put.first(), put.last());
-    let position = ProducerPosition { producer: producer.to_owned(), up_to: last };
+    let position = |producer: &str| ProducerPosition { producer: producer.to_owned(), up_to: last };
     let Put { entries, origins, packed, .. } = put;
     let places = Places { keys: entries.iter().map(key).collect(), origins, packed };
-    match write.put(target, entries, Some(position)).await {
+    match write.put(target, entries, producer.map(position)).await {
         Ok(results) => judge(target, &places, results),
         Err(error) => {
             let failed = Some(NotPut { from: first, reason: reason(target, &error) });

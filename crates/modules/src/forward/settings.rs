@@ -104,7 +104,7 @@ pub enum SettingsError {
     Both(&'static str),
     /// The same stream twice.
     #[error(
-        "targets name {0} twice: one target for each stream, whose filter_criteria may have several patterns"
+        "targets name {0} twice in one place: one target for each stream, whose filter_criteria may have several patterns"
     )]
     Twice(StreamName),
     /// What only makes a difference among several.
@@ -165,13 +165,35 @@ impl Settings {
         }
         for (place, target) in targets.iter().enumerate() {
             target.check()?;
-            // A target remembers one position for the stream's name.
+            // A target remembers one position for the stream's name. Those elsewhere remember none.
             let name = &target.target_stream_name;
-            if targets[..place].iter().any(|before| before.target_stream_name == *name) {
+            let is_same = |before: &TargetSettings| {
+                before.target_stream_name == *name && before.elsewhere() == target.elsewhere()
+            };
+            if targets[..place].iter().any(is_same) {
                 return Err(SettingsError::Twice(name.clone()));
             }
         }
         Ok(targets)
+    }
+
+    /// The same, where the region of the source is known: a target in it is where the source is, unless an endpoint or a
+    /// role says otherwise.
+    #[must_use]
+    pub fn from_region(mut self, source: &str) -> Self {
+        let is_there = |region: &Option<String>, others: [&Option<String>; 2]| {
+            region.as_deref() == Some(source) && others.iter().all(|other| other.is_none())
+        };
+        if is_there(&self.target_region, [&self.target_endpoint_url, &self.target_role_arn]) {
+            self.target_region = None;
+        }
+        for target in &mut self.targets {
+            let others = [&target.target_endpoint_url, &target.target_role_arn];
+            if is_there(&target.target_region, others) {
+                target.target_region = None;
+            }
+        }
+        self
     }
 
     /// Whether there is a list of targets, each of which has a position of its own.
@@ -328,6 +350,41 @@ mod tests {
         assert_eq!(a.log_type_field_whitelist, ["auth*", "!auth_debug"]);
         assert_eq!(b.aggregation(), Some(1 << 20));
         assert_eq!(b.elsewhere().unwrap().external_id.as_deref(), Some("us"));
+    }
+
+    #[test]
+    fn a_stream_name_may_be_there_once_in_each_place() {
+        let in_region = |region: &str| {
+            format!("[[targets]]\ntarget_stream_name = 'b'\ntarget_region = '{region}'\n")
+        };
+        let text = format!(
+            "[[targets]]\ntarget_stream_name = 'b'\n{}{}{}",
+            in_region("eu-west-1"),
+            in_region("us-east-1"),
+            in_region("us-east-1") + "target_role_arn = 'arn:aws:iam::123456789012:role/x'"
+        );
+        assert_eq!(targets(&text).unwrap().len(), 4);
+        let twice = in_region("eu-west-1").repeat(2);
+        assert!(targets(&twice).unwrap_err().contains("targets name b twice in one place"));
+    }
+
+    #[test]
+    fn a_target_in_the_region_of_the_source_is_where_the_source_is() {
+        let one = |more: &str| {
+            let text = format!("target_stream_name = 'b'\ntarget_region = 'eu-west-1'\n{more}");
+            toml::from_str::<Settings>(&text).unwrap()
+        };
+        let is_here = |settings: Settings, source: &str| {
+            settings.from_region(source).targets().unwrap()[0].elsewhere().is_none()
+        };
+        assert!(is_here(one(""), "eu-west-1"));
+        assert!(!is_here(one(""), "eu-west-2"));
+        assert!(!is_here(one("target_endpoint_url = 'https://x'"), "eu-west-1"));
+        let role = "target_role_arn = 'arn:aws:iam::123456789012:role/x'";
+        assert!(!is_here(one(role), "eu-west-1"));
+        let listed = "[[targets]]\ntarget_stream_name = 'b'\ntarget_region = 'eu-west-1'";
+        let listed: Settings = toml::from_str(listed).unwrap();
+        assert!(is_here(listed.clone(), "eu-west-1") && !is_here(listed, "us-east-1"));
     }
 
     #[test]

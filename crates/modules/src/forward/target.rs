@@ -44,7 +44,7 @@ impl Target {
         })?;
         Ok(Course {
             target: Arc::clone(self),
-            producer: whole.of_lane(lane).to_string(),
+            producer: self.is_here.then(|| whole.of_lane(lane).to_string()),
             done: Done { before, ..Done::default() },
             cutter: Cutter::default(),
             full: Vec::new(),
@@ -57,7 +57,8 @@ impl Target {
 /// How far a delivery has come with one target.
 pub(super) struct Course {
     target: Arc<Target>,
-    producer: String,
+    /// None elsewhere: a name may stand for streams in several places there, so that a position would be that of all.
+    producer: Option<String>,
     done: Done,
     cutter: Cutter,
     /// What is to be put next.
@@ -108,7 +109,7 @@ impl Course {
 
     async fn put(&mut self, put: Put) {
         let Target { stream, write, .. } = &*self.target;
-        let sent = send(&**write, stream, &self.producer, put).await;
+        let sent = send(&**write, stream, self.producer.as_deref(), put).await;
         let Done { up_to, ahead, .. } = &mut self.done;
         *up_to = (*up_to).max(sent.up_to);
         ahead.extend(sent.ahead);

@@ -43,6 +43,26 @@ async fn a_record_goes_into_each_target_whose_rule_takes_it() {
 }
 
 #[tokio::test]
+async fn streams_of_one_name_in_several_places_share_no_position() {
+    let settings = r#"
+        [[targets]]
+        target_stream_name = "b"
+        target_region = "eu-west-1"
+        [[targets]]
+        target_stream_name = "b"
+        target_region = "us-east-1"
+    "#;
+    // As if both were one store that remembers.
+    let streams = streams(&["b"]);
+    let module = module_with(settings, &streams);
+    module.open(&shard("b")).await.unwrap().deliver(&batch(1, &[A1])).await;
+    assert_eq!(streams["b"].lines(), [A1, A1]);
+    assert!(streams["b"].lock().remembered.is_empty());
+    module.open(&shard("b")).await.unwrap().deliver(&batch(1, &[A1])).await;
+    assert_eq!(streams["b"].lines().len(), 4, "at least once");
+}
+
+#[tokio::test]
 async fn with_first_target_only_it_goes_into_the_first_of_them() {
     let streams = streams(&["b", "c", "d"]);
     let settings = format!("first_target_only = true\n{TARGETS}");
