@@ -48,8 +48,8 @@ pub const TOO_LARGE_FOR_STREAM: &str = "too_large_for_stream";
 /// The reason of events that a target stream refused for what they are.
 pub const REFUSED_BY_STREAM: &str = "refused_by_stream";
 
-/// Bytes of a record (`MaxRecordSizeInKiB`, its default).
-const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the largest record that any stream can be made to take (`MaxRecordSizeInKiB`).
+const RECORD_BYTES_MAX: usize = 10 << 20;
 
 /// The `kinesis-forward` module.
 pub struct Forward {

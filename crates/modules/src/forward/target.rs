@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use baikonur_stream::{Lane, OpenError, SequenceNumber, ShardAddress, StreamName, Write};
 
-use super::encode::{Cutter, Done, Encoding, Put};
+use super::RECORD_BYTES_MAX;
+use super::encode::{Cutter, Done, Encoding, Put, origin};
 use super::producer::Producer;
 use super::put_before::PutBefore;
 use super::send::{NotPut, Refused, send};
@@ -50,6 +51,7 @@ impl Target {
             full: Vec::new(),
             refused: Vec::new(),
             failed: None,
+            record_bytes_max: RECORD_BYTES_MAX,
         })
     }
 }
@@ -67,6 +69,8 @@ pub(super) struct Course {
     refused: Vec<Refused>,
     /// Why no more is put of the present batch.
     failed: Option<NotPut>,
+    /// What the target takes of the present batch, as far as it is known before a put.
+    record_bytes_max: usize,
 }
 
 impl Course {
@@ -79,13 +83,29 @@ impl Course {
         self.cutter = Cutter::default();
         self.full.clear();
         self.failed = None;
+        let Target { stream, write, .. } = &*self.target;
+        self.record_bytes_max = write.record_bytes_max(stream).unwrap_or(RECORD_BYTES_MAX);
     }
 
     /// An event is for this target.
     pub(super) fn push(&mut self, taken: &TakenPayload) {
-        if self.failed.is_none() {
+        if taken.payload.bytes.len() > self.record_bytes_max {
+            self.refuse(taken);
+        } else if self.failed.is_none() {
             let full = self.cutter.push(taken, &self.target.encoding, &self.done);
             self.full.extend(full);
+        }
+    }
+
+    /// An event is larger than the target takes. It is told whenever it comes, also if the target remembers what came behind
+    /// it: whether it was told before a crash is not known.
+    fn refuse(&mut self, taken: &TakenPayload) {
+        let origin = origin(taken);
+        if self.refused.iter().all(|one| one.origin != origin) {
+            let (bytes, most) = (taken.payload.bytes.len(), self.record_bytes_max);
+            let told =
+                format!("it has {bytes} bytes, and the stream takes {most} (MaxRecordSizeInKiB)");
+            self.refused.push(Refused { origin, told });
         }
     }
 

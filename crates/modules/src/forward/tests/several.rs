@@ -129,6 +129,30 @@ async fn records_get_another_key_and_go_together() {
 }
 
 #[tokio::test]
+async fn what_one_stream_is_too_small_for_goes_into_the_others_and_is_told_also_after_a_crash() {
+    let streams = streams(&["b", "c", "d"]);
+    let module = module_with(TARGETS, &streams);
+    streams["d"].lock().record_bytes_max = Some(1000);
+    let large = format!(r#"{{"log_type":"a","n":3,"x":"{}"}}"#, "x".repeat(2 << 20));
+    for _ in 0..2 {
+        // The second time d remembers that it has what is behind the large one.
+        let mut forwarding = module.open(&shard("a")).await.unwrap();
+        let delivery = forwarding.deliver(&batch(1, &[A1, &large, A2])).await;
+        assert_eq!(delivery.outcome, Outcome::Delivered);
+        let [rejected] = &*delivery.rejected else { panic!("{}", delivery.rejected.len()) };
+        assert_eq!((rejected.sequence_number, &*rejected.reason), (number(2), REFUSED_BY_STREAM));
+        let told = format!(
+            "d refused it: it has {} bytes, and the stream takes 1000 (MaxRecordSizeInKiB)",
+            large.len()
+        );
+        assert_eq!(rejected.detail, told);
+        assert!(forwarding.deliver(&batch(4, &[A3])).await.rejected.is_empty(), "told once");
+    }
+    assert_eq!(streams["d"].lines(), [A1, A2, A3]);
+    assert_eq!(streams["b"].lines(), [A1, &large, A2, A3]);
+}
+
+#[tokio::test]
 async fn what_no_stream_takes_is_rejected_once() {
     let streams = streams(&["b", "c", "d"]);
     let mut forwarding = module_with(TARGETS, &streams).open(&shard("a")).await.unwrap();
