@@ -7,6 +7,7 @@ use baikonur_stream::{
     StreamName, Write,
 };
 
+use super::REFUSED_BY_STREAM;
 use super::encode::{Origin, Put};
 
 /// Source records from this one on are not in the target stream, and why.
@@ -20,6 +21,8 @@ pub(super) struct NotPut {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) origin: Origin,
+    /// As the failed store has it.
+    pub(super) reason: &'static str,
     /// What the target said.
     pub(super) told: String,
 }
@@ -108,7 +111,8 @@ fn judge(target: &StreamName, places: &Places, results: Vec<Result<Placed, PutEr
                 }
             }
             Some(Err(PutError::RecordRefused(told))) => {
-                let refused = |origin| Refused { origin, told: told.clone() };
+                let reason = REFUSED_BY_STREAM;
+                let refused = |origin| Refused { origin, reason, told: told.clone() };
                 sent.refused.extend(places.of(entry).map(refused));
             }
             not_now => {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use baikonur_stream::{Lane, OpenError, SequenceNumber, ShardAddress, StreamName, Write};
 
-use super::RECORD_BYTES_MAX;
 use super::encode::{Cutter, Done, Encoding, Put, origin};
 use super::producer::Producer;
 use super::put_before::PutBefore;
 use super::send::{NotPut, Refused, send};
+use super::{RECORD_BYTES_MAX, TOO_LARGE_FOR_STREAM};
 use crate::intake::TakenPayload;
 
 /// A target, as all shards share it.
@@ -105,7 +105,7 @@ impl Course {
             let (bytes, most) = (taken.payload.bytes.len(), self.record_bytes_max);
             let told =
                 format!("it has {bytes} bytes, and the stream takes {most} (MaxRecordSizeInKiB)");
-            self.refused.push(Refused { origin, told });
+            self.refused.push(Refused { origin, reason: TOO_LARGE_FOR_STREAM, told });
         }
     }
 

@@ -140,7 +140,10 @@ async fn what_one_stream_is_too_small_for_goes_into_the_others_and_is_told_also_
         let delivery = forwarding.deliver(&batch(1, &[A1, &large, A2])).await;
         assert_eq!(delivery.outcome, Outcome::Delivered);
         let [rejected] = &*delivery.rejected else { panic!("{}", delivery.rejected.len()) };
-        assert_eq!((rejected.sequence_number, &*rejected.reason), (number(2), REFUSED_BY_STREAM));
+        assert_eq!(
+            (rejected.sequence_number, &*rejected.reason),
+            (number(2), TOO_LARGE_FOR_STREAM)
+        );
         let told = format!(
             "d refused it: it has {} bytes, and the stream takes 1000 (MaxRecordSizeInKiB)",
             large.len()
