@@ -709,7 +709,7 @@ class Run:
             if module == "forward" and len(event.text) > MIB:
                 # Far larger than its record, it is kept as it came.
                 kept = event.text if len(event.text) <= 4096 + 16 * len(record.sent.data) else record.sent.data
-                failures.append((record, Kept("too_large_for_stream", kept, "a stream's record", **place)))
+                failures.append((record, Kept("too_large_for_stream", kept, "MaxRecordSizeInKiB", **place)))
         found = {(record.sequence_number, kept.sub_sequence, kept.event_index): (record, kept)
                  for record, kept in failures}
         assert len(found) == len(failures)

@@ -11,7 +11,7 @@ use baikonur_stream::{
     Cursor, HashKey, Placed, ProducerPosition, Progress, ProgressError, PutEntry, PutError, Read,
     ReadError, ReadLimits, ReadPage, SequenceNumber, Shard, ShardAddress, ShardId, ShardProgress,
     ShardUsage, StartingPosition, StreamChange, StreamDescription, StreamName, StreamOwner,
-    StreamStatus, Timestamp, Write,
+    StreamProperties, StreamStatus, Timestamp, Write,
 };
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -30,6 +30,9 @@ use crate::writer::{Put, Request, StoreNote};
 
 /// Queue room of a request beside its payload, so that empty ones are bounded too.
 const REQUEST_BYTES: usize = 256;
+
+/// A payload that every stream takes, whatever its limit.
+const RECORD_BYTES_LEAST: usize = *StreamProperties::RECORD_KIB.start() as usize * 1024;
 
 /// Names of producers and consumers are parts of keys of notes.
 const NAME_BYTES_MAX: usize = 4096;
@@ -64,6 +67,34 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Puts the entries of at most `most` bytes, and refuses the others.
+    async fn put_what_fits(
+        &self,
+        stream: &StreamName,
+        entries: Vec<PutEntry>,
+        remember: Option<ProducerPosition>,
+        most: usize,
+    ) -> Result<Vec<Result<Placed, PutError>>, PutError> {
+        let lengths: Vec<usize> = entries.iter().map(|entry| entry.data.len()).collect();
+        let fitting: Vec<_> =
+            entries.into_iter().filter(|entry| entry.data.len() <= most).collect();
+        let placed = if fitting.is_empty() {
+            Vec::new()
+        } else {
+            self.put(stream, fitting, remember).await?
+        };
+        let mut placed = placed.into_iter();
+        let result = |bytes: usize| match bytes > most {
+            true => Err(PutError::RecordRefused(format!(
+                "it has {bytes} bytes, and the stream takes {most} (MaxRecordSizeInKiB)"
+            ))),
+            false => placed.next().unwrap_or_else(|| Err(ended())),
+        };
+        Ok(lengths.into_iter().map(result).collect())
+    }
+}
+
 fn ended() -> PutError {
     PutError::Unavailable("the store is closed".to_owned())
 }
@@ -77,6 +108,12 @@ impl Write for Engine {
         remember: Option<ProducerPosition>,
     ) -> Result<Vec<Result<Placed, PutError>>, PutError> {
         let largest = entries.iter().map(|entry| entry.data.len()).max().unwrap_or(0);
+        if largest > RECORD_BYTES_LEAST
+            && let Some(most) = self.record_bytes_max(stream)
+            && largest > most
+        {
+            return self.put_what_fits(stream, entries, remember, most).await;
+        }
         if largest > RECORD_BYTES_MAX {
             let what = format!("a record of {largest} bytes; {RECORD_BYTES_MAX} is the most");
             return Err(PutError::Unavailable(what));
@@ -101,6 +138,11 @@ impl Write for Engine {
             None => placed.next().unwrap_or_else(|| Err(ended())),
         };
         Ok(refused.into_iter().map(result).collect())
+    }
+
+    fn record_bytes_max(&self, stream: &StreamName) -> Option<usize> {
+        let kib = self.store.stream(stream)?.stored.properties.record_kib_max;
+        Some((kib as usize * 1024).min(RECORD_BYTES_MAX))
     }
 
     async fn remembered(&self, producer: &str) -> Result<Option<SequenceNumber>, PutError> {

@@ -90,6 +90,14 @@ impl Producer {
                     tokio::time::sleep(BETWEEN_CALLS.after(call)).await;
                     continue;
                 }
+                // What an earlier call put is not put again while the record is looked for.
+                Err(Refusal::Records(_)) if left.len() < entries.len() => {
+                    let rest: Vec<_> = left.iter().map(|&at| entries[at].clone()).collect();
+                    let put = self.put(stream, rest, None).await;
+                    let put = put.unwrap_or_else(|error| vec![Err(error); left.len()]);
+                    left.iter().zip(put).for_each(|(&at, result)| results[at] = Some(result));
+                    break;
+                }
                 Err(refusal) => return Err(refusal),
             };
             let (mut again, mut refused) = (Vec::new(), HashSet::new());
@@ -160,6 +168,23 @@ fn refusal(stream: &StreamName, error: &SdkError<PutRecordsError>) -> Refusal {
 fn is_about_the_call(told: &str) -> bool {
     let told = told.to_ascii_lowercase();
     told.contains("records size") || told.contains("mb limit")
+}
+
+/// Whether a refusal names something of a record, and not the call that it was in.
+fn is_about_a_record(told: &str) -> bool {
+    let told = told.to_ascii_lowercase();
+    let words = ["record", "data", "partitionkey", "partition key", "hashkey", "hash key"];
+    words.iter().any(|word| told.contains(word))
+}
+
+/// Why all records were refused, if that is because of the calls that they were in: each of several alone, all with the
+/// same words and none about a record; or one, with words about the stream.
+fn refusal_of_calls(results: &[Result<Placed, PutError>]) -> Option<PutError> {
+    let Some(Err(PutError::RecordRefused(told))) = results.first() else { return None };
+    let is_same = |result: &Result<_, PutError>| matches!(result, Err(PutError::RecordRefused(other)) if other == told);
+    let is_known = results.len() > 1 || told.to_ascii_lowercase().contains("stream");
+    let of_calls = is_known && !is_about_a_record(told) && results.iter().all(is_same);
+    of_calls.then(|| PutError::Unavailable(told.clone()))
 }
 
 fn strange(what: impl std::fmt::Display) -> PutError {
@@ -268,7 +293,7 @@ impl Write for Producer {
             // Nothing is put past a record that was not: it may have the same key.
             results.extend(entries.drain(..).map(|_| Err(error.clone())));
         }
-        Ok(results)
+        refusal_of_calls(&results).map_or(Ok(results), Err)
     }
 
     async fn remembered(&self, _producer: &str) -> Result<Option<SequenceNumber>, PutError> {

@@ -138,7 +138,10 @@ pub async fn open_function(
                 None => Arc::new(producer(&here, target.strict_order)) as _,
                 Some(place) => elsewhere(place, Some(here.clone()), target.strict_order),
             };
-            let forward = Forward::new(settings, &intake_settings, intake, write);
+            let region = here.region();
+            let settings =
+                region.map_or(settings.clone(), |region| settings.clone().from_region(region));
+            let forward = Forward::new(&settings, &intake_settings, intake, write);
             Arc::new(forward.map_err(OpenError::settings)?)
         }
         _ => destination(kind, &s3, intake, Arc::clone(&clock))

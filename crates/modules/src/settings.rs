@@ -7,6 +7,17 @@
 use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
+use url::{Host, Url};
+
+/// Whether what is sent there leaves this machine under no circumstances, and so need not be encrypted.
+pub(crate) fn is_on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
 
 /// The keys of a settings struct, by asking its derived `Deserialize`. Empty for anything but a struct.
 pub fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {

@@ -58,8 +58,8 @@ pub enum PutError {
 pub trait Write: Send + Sync + 'static {
     /// Puts `entries` in their order; returns when they are as durable as the store promises.
     ///
-    /// The outer error means that none was put; an inner one that this one was not. Embedded
-    /// streams put all or none, even over kill -9.
+    /// The outer error means that none was put; an inner one that this one was not. Of what embedded
+    /// streams do not refuse they put all or none, even over kill -9.
     ///
     /// `remember` makes a retry harmless: the store keeps, atomically with the entries, that
     /// `remember.producer` has put everything up to `remember.up_to`.
@@ -69,6 +69,12 @@ pub trait Write: Send + Sync + 'static {
         entries: Vec<PutEntry>,
         remember: Option<ProducerPosition>,
     ) -> Result<Vec<Result<Placed, PutError>>, PutError>;
+
+    /// The bytes of the largest payload that `stream` takes, where they are known without a call. None elsewhere, or where
+    /// there is no such stream: a put tells.
+    fn record_bytes_max(&self, _stream: &StreamName) -> Option<usize> {
+        None
+    }
 
     /// How far `producer` has put, as remembered with its last entries. None where nothing was
     /// remembered, or where the service cannot remember (Amazon Kinesis).

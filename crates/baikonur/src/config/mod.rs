@@ -143,7 +143,7 @@ fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Optio
         cleaners.into_iter().filter_map(|section| cleaner::read(section, mistakes)).collect();
     let names: Vec<_> = streams.iter().map(|stream| stream.name.clone()).collect();
     let read_module = |section| module::read(section, &names, on_kinesis, mistakes);
-    let modules: Vec<_> = modules.into_iter().filter_map(read_module).collect();
+    let mut modules: Vec<_> = modules.into_iter().filter_map(read_module).collect();
     let is_shared = on_kinesis && document.has("leases");
     let sharing: Vec<_> = match is_shared {
         true => modules.iter().map(|module| module.name.clone()).collect(),
@@ -151,6 +151,10 @@ fn read(text: &str, overrides: &Overrides, mistakes: &mut Vec<Mistake>) -> Optio
     };
     let leases = leases::read(document.section("leases"), &sharing, mistakes);
     document.refuse_the_rest(mistakes);
+    let region = kinesis.as_ref().and_then(|kinesis| kinesis.region.as_deref());
+    if let Some(region) = region.filter(|_| on_kinesis) {
+        module::at_home(&mut modules, region, mistakes);
+    }
     module::refuse_circles(&modules, mistakes);
     // What else is wrong with a text that is not known is not known either.
     mistakes.retain(|mistake| !unset.iter().any(|unset| unset.is_on_the_line_of(mistake, text)));

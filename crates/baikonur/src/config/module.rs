@@ -210,6 +210,18 @@ fn expect_stream(
     }
 }
 
+/// Has targets in the region of the sources be where the sources are, which others cannot be told from.
+pub(super) fn at_home(modules: &mut [ModuleConfig], region: &str, mistakes: &mut Vec<Mistake>) {
+    for module in modules {
+        let Kind::Forward(settings) = &mut module.kind else { continue };
+        *settings = settings.clone().from_region(region);
+        if let Err(error) = settings.targets() {
+            let section = format!("modules.{}", module.name);
+            mistakes.push(Mistake { span: None, section, message: error.to_string() });
+        }
+    }
+}
+
 /// Refuses forwards whose records would come back to where they were: they would go round for ever.
 pub(super) fn refuse_circles(modules: &[ModuleConfig], mistakes: &mut Vec<Mistake>) {
     let mut onward: BTreeMap<&StreamName, Vec<(StreamName, &ConsumerName)>> = BTreeMap::new();

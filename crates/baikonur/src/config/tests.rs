@@ -279,6 +279,15 @@ fn records_that_would_come_back_are_refused() {
     assert!(read(&line).is_ok());
     let circle = format!("{line}{}", forward("z", "c", "a"));
     assert!(read(&circle).unwrap_err().contains("go round for ever"));
+    // A region is no other place when it is that of the source.
+    let there = "[server]\nstreams = 'kinesis'\n[kinesis]\nregion = 'eu-west-1'\n";
+    let to_region = |region| format!("{there}{circle}target_region = '{region}'");
+    assert!(read(&to_region("eu-west-1")).unwrap_err().contains("go round for ever"));
+    assert!(read(&to_region("eu-west-2")).is_ok());
+    let twice = "[streams.a]\n[streams.b]\n[modules.x]\ntype='kinesis-forward'\nsource='a'\n\
+                 [[modules.x.targets]]\ntarget_stream_name='b'\n\
+                 [[modules.x.targets]]\ntarget_stream_name='b'\ntarget_region='eu-west-1'\n";
+    assert!(read(&format!("{there}{twice}")).unwrap_err().contains("name b twice in one place"));
     let off = format!("{circle}enabled = false");
     assert!(read(&off).is_ok());
 }

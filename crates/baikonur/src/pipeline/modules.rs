@@ -78,7 +78,13 @@ fn module(
         let write = |target: &TargetSettings| {
             redelivery::after_resets(resets, targets::write(target, streams))
         };
-        return Ok(Arc::new(Forward::new(settings, &config.intake, intake, write)?));
+        let region = match &streams.source {
+            Source::Kinesis(connection) => connection.region(),
+            Source::Embedded(_) => None,
+        };
+        let settings =
+            region.map_or(settings.clone(), |region| settings.clone().from_region(region));
+        return Ok(Arc::new(Forward::new(&settings, &config.intake, intake, write)?));
     }
     let module = destination(config, &streams.clock)?;
     Ok(module.expect("all but forwarding modules have a destination that is no stream"))

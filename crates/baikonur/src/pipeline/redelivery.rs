@@ -65,6 +65,10 @@ impl Write for Redelivery {
         self.write.put(stream, entries, remember).await
     }
 
+    fn record_bytes_max(&self, stream: &StreamName) -> Option<usize> {
+        self.write.record_bytes_max(stream)
+    }
+
     async fn remembered(&self, producer: &str) -> Result<Option<SequenceNumber>, PutError> {
         self.write.remembered(&self.name(producer)).await
     }

@@ -37,6 +37,32 @@ async fn records_survive_reopening_over_many_segments() {
 }
 
 #[tokio::test]
+async fn a_record_larger_than_its_stream_takes_is_refused_and_keeps_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = real(folder.path(), &TestClock::at(START));
+    create(&engine, "s", 2).await;
+    let up_to = put(&engine, "s", 0, "first").await.unwrap();
+    let large = "x".repeat((1 << 20) + 1);
+    let (s, missing) = (stream("s"), stream("missing"));
+    let position = ProducerPosition { producer: "p".to_owned(), up_to };
+    let entries = vec![entry(0, "a"), entry(0, &large), entry(0, "b")];
+    let results = engine.put(&s, entries, Some(position)).await.unwrap();
+    assert!(results[0].is_ok() && results[2].is_ok());
+    let refused = Err(PutError::RecordRefused(
+        "it has 1048577 bytes, and the stream takes 1048576 (MaxRecordSizeInKiB)".to_owned(),
+    ));
+    assert_eq!(results[1], refused);
+    assert_eq!(texts(&engine, "s", 0).await, ["first", "a", "b"]);
+    assert_eq!(engine.remembered("p").await, Ok(Some(up_to)));
+    assert_eq!(engine.put(&s, vec![entry(0, &large)], None).await, Ok(vec![refused]));
+    let put_nowhere = engine.put(&missing, vec![entry(0, &large)], None).await;
+    assert_eq!(put_nowhere, Err(PutError::StreamNotFound(missing)));
+    engine.change_stream(&s, StreamChange::RecordKibMax(2048)).await.unwrap();
+    assert_eq!(engine.record_bytes_max(&s), Some(2 << 20));
+    put(&engine, "s", 0, &large).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_directory_in_use_is_not_opened_twice() {
     let folder = tempfile::tempdir().unwrap();
     let clock = TestClock::at(START);

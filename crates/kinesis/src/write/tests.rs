@@ -160,6 +160,53 @@ async fn a_record_that_is_never_taken_is_found_and_keeps_no_other() {
 }
 
 #[tokio::test]
+async fn what_was_put_is_not_put_again_when_a_repeated_call_is_refused_for_a_record() {
+    let answers = [
+        answer(&[Some(1), None, Some(2), None]), // a b c d
+        refusal("ValidationException", "Value at 'records.1.member' is wrong"), // b d
+        refusal("ValidationException", "Value at 'records.1.member' is wrong"), // b d
+        refusal("ValidationException", "Value at 'records.1.member' is wrong"), // b
+        answer(&[Some(3)]),                      // d
+    ];
+    let (producer, calls) = producer(answers).await;
+    let entries = ["a", "b", "c", "d"].map(entry).to_vec();
+    let results = producer.put(&shard().stream, entries, None).await.unwrap();
+    assert_eq!(counters(&results), [Some(1), None, Some(2), Some(3)]);
+    assert!(matches!(&results[1], Err(PutError::RecordRefused(_))));
+    let payloads = payloads(&calls);
+    assert_eq!(payloads[1..], [&["b", "d"][..], &["b", "d"], &["b"], &["d"]]);
+}
+
+#[tokio::test]
+async fn a_refusal_of_each_call_is_none_of_its_records() {
+    let of_stream = "Value at 'streamName' failed to satisfy constraint";
+    for (message, records, refuses_records) in [
+        ("no", 2, false),
+        ("no", 1, true),
+        (of_stream, 1, false),
+        (of_stream, 3, false),
+        ("Value at 'records.1.member.data' failed to satisfy constraint", 2, true),
+    ] {
+        let answers = std::iter::repeat_n(refusal("ValidationException", message), 8);
+        let (producer, _) = producer(answers).await;
+        let entries = ["a", "b", "c"].map(entry)[..records].to_vec();
+        let put = producer.put(&shard().stream, entries, None).await;
+        let told = format!("ValidationException: {message}");
+        let expected = match refuses_records {
+            true => Ok(vec![Err(PutError::RecordRefused(told)); records]),
+            false => Err(PutError::Unavailable(told)),
+        };
+        assert_eq!(put, expected);
+    }
+    // Where a record was put, the call was none to be refused.
+    let no = || refusal("ValidationException", "no");
+    let (producer, _) = producer([no(), no(), answer(&[Some(1)])]).await;
+    let entries = vec![entry("a"), entry("b")];
+    let results = producer.put(&shard().stream, entries, None).await.unwrap();
+    assert_eq!(counters(&results), [None, Some(1)]);
+}
+
+#[tokio::test]
 async fn keys_are_handed_on_and_nothing_is_remembered() {
     let (producer, calls) = producer([answer(&[Some(1), Some(2)])]).await;
     let entries = vec![

@@ -13,6 +13,7 @@ mod parse;
 mod path;
 mod rewrite;
 mod settings;
+mod steps;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use baikonur_record::scan::Key;
 
 pub(crate) use json_text::TooLarge;
 pub use settings::FieldsSettings;
+pub(crate) use steps::Step;
 pub(crate) use template::Place;
 
 use json_text::Bounded;

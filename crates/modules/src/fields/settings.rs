@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use super::claims::{Claim, Claims};
 use super::mask::{Pattern, Salt, With};
 use super::path::Path;
+use super::steps::{Step, lead_to};
 use super::template::Template;
 use super::tree;
 
@@ -87,12 +88,9 @@ impl FieldsSettings {
         self.add.iter().any(|(_, template)| template.names_the_host())
     }
 
-    /// The redacted path that `field`, names with dots between them, stands at or below, if any.
-    pub(crate) fn redacts(&self, field: &str) -> Option<String> {
-        let hides = |names: &Vec<String>| {
-            let rest = field.strip_prefix(&*names.join("."));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
+    /// The redacted path that the field at the end of `steps` stands at or below, if any.
+    pub(crate) fn redacts(&self, steps: &[Step]) -> Option<String> {
+        let hides = |names: &Vec<String>| lead_to(steps, names);
         let mut keys = self.redact.iter().filter_map(|redact| redact.key.as_ref());
         let renamings = tree::renamings(&self.rename);
         let key =

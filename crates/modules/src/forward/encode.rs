@@ -132,7 +132,7 @@ impl Put {
     }
 }
 
-fn origin(taken: &TakenPayload) -> Origin {
+pub(super) fn origin(taken: &TakenPayload) -> Origin {
     (taken.sequence_number, taken.payload.sub_sequence, taken.payload.event_index)
 }
 

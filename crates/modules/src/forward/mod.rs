@@ -43,13 +43,13 @@ use encode::Encoding;
 use send::Refused;
 use target::{Course, Target};
 
-/// The reason of events that no stream takes: decompression can make them larger than a record.
+/// The reason of events that a target stream is too small for: decompression can make them larger than a record.
 pub const TOO_LARGE_FOR_STREAM: &str = "too_large_for_stream";
-/// The reason of events that a target stream refused for what they are.
+/// The reason of events that a target stream refused for something else.
 pub const REFUSED_BY_STREAM: &str = "refused_by_stream";
 
-/// Bytes of a record (`MaxRecordSizeInKiB`, its default).
-const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the largest record that any stream can be made to take (`MaxRecordSizeInKiB`).
+const RECORD_BYTES_MAX: usize = 10 << 20;
 
 /// The `kinesis-forward` module.
 pub struct Forward {
@@ -206,17 +206,18 @@ impl Forwarding {
         if refused.is_empty() {
             return Vec::new();
         }
-        let mut told: HashMap<_, Vec<String>> = HashMap::new();
-        for (target, Refused { origin, told: why }) in refused {
-            told.entry(origin).or_default().push(format!("{target} refused it: {why}"));
+        let mut told: HashMap<_, (&'static str, Vec<String>)> = HashMap::new();
+        for (target, Refused { origin, reason, told: why }) in refused {
+            let (_, whys) = told.entry(origin).or_insert((reason, Vec::new()));
+            whys.push(format!("{target} refused it: {why}"));
         }
         let intake = &self.shared.intake;
         let mut rejected = Vec::new();
         for taken in intake.payload_parts(batch).flat_map(|part| part.events) {
             let payload = &taken.payload;
             let origin = (taken.sequence_number, payload.sub_sequence, payload.event_index);
-            if let Some(told) = told.remove(&origin) {
-                rejected.push(taken.rejected(REFUSED_BY_STREAM, told.join("; ")));
+            if let Some((reason, whys)) = told.remove(&origin) {
+                rejected.push(taken.rejected(reason, whys.join("; ")));
             }
         }
         intake.in_proportion(batch, rejected)
@@ -225,7 +226,8 @@ impl Forwarding {
 
 fn rejected_for_size(taken: TakenPayload) -> RejectedRecord {
     let bytes = taken.payload.bytes.len();
-    let detail =
-        format!("the event has {bytes} bytes, a stream's record at most {RECORD_BYTES_MAX}");
+    let detail = format!(
+        "the event has {bytes} bytes, and a stream takes {RECORD_BYTES_MAX} at most (MaxRecordSizeInKiB)"
+    );
     taken.rejected(TOO_LARGE_FOR_STREAM, detail)
 }

@@ -7,6 +7,7 @@ use baikonur_stream::{
     StreamName, Write,
 };
 
+use super::REFUSED_BY_STREAM;
 use super::encode::{Origin, Put};
 
 /// Source records from this one on are not in the target stream, and why.
@@ -20,6 +21,8 @@ pub(super) struct NotPut {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) origin: Origin,
+    /// As the failed store has it.
+    pub(super) reason: &'static str,
     /// What the target said.
     pub(super) told: String,
 }
@@ -36,13 +39,18 @@ pub(super) struct Sent {
     pub(super) failed: Option<NotPut>,
 }
 
-/// Puts all of `put`, and with it how far `producer` has come.
-pub(super) async fn send(write: &dyn Write, target: &StreamName, producer: &str, put: Put) -> Sent {
+/// Puts all of `put`, and with it how far `producer` has come, if one is to be remembered.
+pub(super) async fn send(
+    write: &dyn Write,
+    target: &StreamName,
+    producer: Option<&str>,
+    put: Put,
+) -> Sent {
     let (first, last) = (put.first(), put.last());
-    let position = ProducerPosition { producer: producer.to_owned(), up_to: last };
+    let position = |producer: &str| ProducerPosition { producer: producer.to_owned(), up_to: last };
     let Put { entries, origins, packed, .. } = put;
     let places = Places { keys: entries.iter().map(key).collect(), origins, packed };
-    match write.put(target, entries, Some(position)).await {
+    match write.put(target, entries, producer.map(position)).await {
         Ok(results) => judge(target, &places, results),
         Err(error) => {
             let failed = Some(NotPut { from: first, reason: reason(target, &error) });
@@ -103,7 +111,8 @@ fn judge(target: &StreamName, places: &Places, results: Vec<Result<Placed, PutEr
                 }
             }
             Some(Err(PutError::RecordRefused(told))) => {
-                let refused = |origin| Refused { origin, told: told.clone() };
+                let reason = REFUSED_BY_STREAM;
+                let refused = |origin| Refused { origin, reason, told: told.clone() };
                 sent.refused.extend(places.of(entry).map(refused));
             }
             not_now => {

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::key_template::KeyTemplate;
 use crate::intake::Rule;
+use crate::settings::is_on_this_machine;
 
 /// The settings of a `kinesis-forward` module, by the names that they have in the configuration. Either
 /// `target_stream_name` and what belongs to it stand here, or `targets`.
@@ -19,6 +20,8 @@ pub struct Settings {
     pub target_region: Option<String>,
     /// Another endpoint.
     pub target_endpoint_url: Option<String>,
+    /// Without encryption.
+    pub target_allow_http: bool,
     /// Another role.
     pub target_role_arn: Option<String>,
     /// What the role asks for.
@@ -59,6 +62,9 @@ pub struct TargetSettings {
     /// The URL of an endpoint that speaks the Kinesis API, in place of Amazon's.
     #[serde(default)]
     pub target_endpoint_url: Option<String>,
+    /// Whether `http://` may be spoken to a host other than this machine. Default false.
+    #[serde(default)]
+    pub target_allow_http: bool,
     /// The role that puts: its ARN, of this account or of another one. Default: whoever runs the module.
     #[serde(default)]
     pub target_role_arn: Option<String>,
@@ -104,7 +110,7 @@ pub enum SettingsError {
     Both(&'static str),
     /// The same stream twice.
     #[error(
-        "targets name {0} twice: one target for each stream, whose filter_criteria may have several patterns"
+        "targets name {0} twice in one place: one target for each stream, whose filter_criteria may have several patterns"
     )]
     Twice(StreamName),
     /// What only makes a difference among several.
@@ -125,6 +131,19 @@ pub enum SettingsError {
     /// No URL.
     #[error("target_endpoint_url is {0:?}: it must be http:// or https:// and a host")]
     Endpoint(String),
+    /// Credentials where everyone sees them, which are not used either.
+    #[error(
+        "target_endpoint_url has an @, as before a host with a user: credentials are found as every AWS SDK finds them"
+    )]
+    EndpointUser,
+    /// Logs that everyone on the way can read.
+    #[error(
+        "target_endpoint_url is {0:?}, which would send logs unencrypted: use https, or say target_allow_http = true"
+    )]
+    EndpointHttp(String),
+    /// What only makes a difference for an endpoint.
+    #[error("target_allow_http is for a target_endpoint_url alone")]
+    NoEndpoint,
     /// No region.
     #[error("target_region is {0:?}: it must be like eu-central-1")]
     Region(String),
@@ -165,13 +184,35 @@ impl Settings {
         }
         for (place, target) in targets.iter().enumerate() {
             target.check()?;
-            // A target remembers one position for the stream's name.
+            // A target remembers one position for the stream's name. Those elsewhere remember none.
             let name = &target.target_stream_name;
-            if targets[..place].iter().any(|before| before.target_stream_name == *name) {
+            let is_same = |before: &TargetSettings| {
+                before.target_stream_name == *name && before.elsewhere() == target.elsewhere()
+            };
+            if targets[..place].iter().any(is_same) {
                 return Err(SettingsError::Twice(name.clone()));
             }
         }
         Ok(targets)
+    }
+
+    /// The same, where the region of the source is known: a target in it is where the source is, unless an endpoint or a
+    /// role says otherwise.
+    #[must_use]
+    pub fn from_region(mut self, source: &str) -> Self {
+        let is_there = |region: &Option<String>, others: [&Option<String>; 2]| {
+            region.as_deref() == Some(source) && others.iter().all(|other| other.is_none())
+        };
+        if is_there(&self.target_region, [&self.target_endpoint_url, &self.target_role_arn]) {
+            self.target_region = None;
+        }
+        for target in &mut self.targets {
+            let others = [&target.target_endpoint_url, &target.target_role_arn];
+            if is_there(&target.target_region, others) {
+                target.target_region = None;
+            }
+        }
+        self
     }
 
     /// Whether there is a list of targets, each of which has a position of its own.
@@ -186,6 +227,7 @@ impl Settings {
             filter_criteria: FilterCriteria::default(),
             target_region: self.target_region.clone(),
             target_endpoint_url: self.target_endpoint_url.clone(),
+            target_allow_http: self.target_allow_http,
             target_role_arn: self.target_role_arn.clone(),
             target_external_id: self.target_external_id.clone(),
             partition_key: self.partition_key.clone(),
@@ -201,6 +243,7 @@ impl Settings {
             ("target_stream_name", self.target_stream_name.is_some()),
             ("target_region", self.target_region.is_some()),
             ("target_endpoint_url", self.target_endpoint_url.is_some()),
+            ("target_allow_http", self.target_allow_http),
             ("target_role_arn", self.target_role_arn.is_some()),
             ("target_external_id", self.target_external_id.is_some()),
             ("partition_key", self.partition_key.is_some()),
@@ -251,11 +294,10 @@ impl TargetSettings {
             None if self.target_external_id.is_some() => return Err(SettingsError::NoRole),
             _ => {}
         }
-        if let Some(url) = &self.target_endpoint_url {
-            let parsed = Url::parse(url).ok().filter(Url::has_host);
-            if !parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
-                return Err(SettingsError::Endpoint(url.clone()));
-            }
+        match &self.target_endpoint_url {
+            Some(url) => self.check_endpoint(url)?,
+            None if self.target_allow_http => return Err(SettingsError::NoEndpoint),
+            None => {}
         }
         let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         match &self.target_region {
@@ -263,6 +305,23 @@ impl TargetSettings {
                 Err(SettingsError::Region(region.clone()))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl TargetSettings {
+    fn check_endpoint(&self, given: &str) -> Result<(), SettingsError> {
+        // A user may have a password, which is not repeated.
+        if given.contains('@') {
+            return Err(SettingsError::EndpointUser);
+        }
+        let url = Url::parse(given).ok().filter(Url::has_host);
+        let url = url.ok_or_else(|| SettingsError::Endpoint(given.to_owned()))?;
+        match url.scheme() {
+            "https" => Ok(()),
+            "http" if self.target_allow_http || is_on_this_machine(&url) => Ok(()),
+            "http" => Err(SettingsError::EndpointHttp(given.to_owned())),
+            _ => Err(SettingsError::Endpoint(given.to_owned())),
         }
     }
 }
@@ -331,6 +390,55 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_name_may_be_there_once_in_each_place() {
+        let in_region = |region: &str| {
+            format!("[[targets]]\ntarget_stream_name = 'b'\ntarget_region = '{region}'\n")
+        };
+        let text = format!(
+            "[[targets]]\ntarget_stream_name = 'b'\n{}{}{}",
+            in_region("eu-west-1"),
+            in_region("us-east-1"),
+            in_region("us-east-1") + "target_role_arn = 'arn:aws:iam::123456789012:role/x'"
+        );
+        assert_eq!(targets(&text).unwrap().len(), 4);
+        let twice = in_region("eu-west-1").repeat(2);
+        assert!(targets(&twice).unwrap_err().contains("targets name b twice in one place"));
+    }
+
+    #[test]
+    fn a_target_in_the_region_of_the_source_is_where_the_source_is() {
+        let one = |more: &str| {
+            let text = format!("target_stream_name = 'b'\ntarget_region = 'eu-west-1'\n{more}");
+            toml::from_str::<Settings>(&text).unwrap()
+        };
+        let is_here = |settings: Settings, source: &str| {
+            settings.from_region(source).targets().unwrap()[0].elsewhere().is_none()
+        };
+        assert!(is_here(one(""), "eu-west-1"));
+        assert!(!is_here(one(""), "eu-west-2"));
+        assert!(!is_here(one("target_endpoint_url = 'https://x'"), "eu-west-1"));
+        let role = "target_role_arn = 'arn:aws:iam::123456789012:role/x'";
+        assert!(!is_here(one(role), "eu-west-1"));
+        let listed = "[[targets]]\ntarget_stream_name = 'b'\ntarget_region = 'eu-west-1'";
+        let listed: Settings = toml::from_str(listed).unwrap();
+        assert!(is_here(listed.clone(), "eu-west-1") && !is_here(listed, "us-east-1"));
+    }
+
+    #[test]
+    fn endpoints_are_encrypted_or_here_unless_somebody_says_otherwise() {
+        for fine in [
+            "'https://kinesis.example'",
+            "'http://localhost:4567'",
+            "'http://127.0.0.1:4567'",
+            "'http://[::1]:4567'",
+            "'http://kinesis:4567'\ntarget_allow_http = true",
+        ] {
+            let text = format!("target_stream_name = 'b'\ntarget_endpoint_url = {fine}");
+            assert!(targets(&text).is_ok(), "{fine}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_told() {
         let one = |more: &str| format!("target_stream_name = 'b'\n{more}");
         let several = "[[targets]]\ntarget_stream_name = 'b'\n";
@@ -349,6 +457,11 @@ mod tests {
             (one("target_role_arn = 'arn:aws:iam::123456789012:user/x'"), "target_role_arn"),
             (one("target_external_id = 'x'"), "for a target_role_arn alone"),
             (one("target_endpoint_url = 'localhost:4567'"), "http:// or https://"),
+            (one("target_endpoint_url = 'ftp://x'"), "http:// or https://"),
+            (one("target_endpoint_url = 'https://us:secret@x'"), "has an @"),
+            (one("target_endpoint_url = 'http://kinesis:4567'"), "target_allow_http = true"),
+            (one("target_endpoint_url = 'http://10.0.0.1'"), "unencrypted"),
+            (one("target_allow_http = true"), "for a target_endpoint_url alone"),
             (one("target_region = 'Frankfurt'"), "eu-central-1"),
             (one("partition_key = 'host'"), "needs a field in braces"),
             (format!("{several}filter_criteria = ['x']"), "filter_criteria"),
@@ -356,6 +469,7 @@ mod tests {
         ] {
             let error = targets(&text).unwrap_err();
             assert!(error.contains(told), "{text}: {error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use baikonur_stream::{Lane, OpenError, SequenceNumber, ShardAddress, StreamName, Write};
 
-use super::encode::{Cutter, Done, Encoding, Put};
+use super::encode::{Cutter, Done, Encoding, Put, origin};
 use super::producer::Producer;
 use super::put_before::PutBefore;
 use super::send::{NotPut, Refused, send};
+use super::{RECORD_BYTES_MAX, TOO_LARGE_FOR_STREAM};
 use crate::intake::TakenPayload;
 
 /// A target, as all shards share it.
@@ -44,12 +45,13 @@ impl Target {
         })?;
         Ok(Course {
             target: Arc::clone(self),
-            producer: whole.of_lane(lane).to_string(),
+            producer: self.is_here.then(|| whole.of_lane(lane).to_string()),
             done: Done { before, ..Done::default() },
             cutter: Cutter::default(),
             full: Vec::new(),
             refused: Vec::new(),
             failed: None,
+            record_bytes_max: RECORD_BYTES_MAX,
         })
     }
 }
@@ -57,7 +59,8 @@ impl Target {
 /// How far a delivery has come with one target.
 pub(super) struct Course {
     target: Arc<Target>,
-    producer: String,
+    /// None elsewhere: a name may stand for streams in several places there, so that a position would be that of all.
+    producer: Option<String>,
     done: Done,
     cutter: Cutter,
     /// What is to be put next.
@@ -66,6 +69,8 @@ pub(super) struct Course {
     refused: Vec<Refused>,
     /// Why no more is put of the present batch.
     failed: Option<NotPut>,
+    /// What the target takes of the present batch, as far as it is known before a put.
+    record_bytes_max: usize,
 }
 
 impl Course {
@@ -78,13 +83,29 @@ impl Course {
         self.cutter = Cutter::default();
         self.full.clear();
         self.failed = None;
+        let Target { stream, write, .. } = &*self.target;
+        self.record_bytes_max = write.record_bytes_max(stream).unwrap_or(RECORD_BYTES_MAX);
     }
 
     /// An event is for this target.
     pub(super) fn push(&mut self, taken: &TakenPayload) {
-        if self.failed.is_none() {
+        if taken.payload.bytes.len() > self.record_bytes_max {
+            self.refuse(taken);
+        } else if self.failed.is_none() {
             let full = self.cutter.push(taken, &self.target.encoding, &self.done);
             self.full.extend(full);
+        }
+    }
+
+    /// An event is larger than the target takes. It is told whenever it comes, also if the target remembers what came behind
+    /// it: whether it was told before a crash is not known.
+    fn refuse(&mut self, taken: &TakenPayload) {
+        let origin = origin(taken);
+        if self.refused.iter().all(|one| one.origin != origin) {
+            let (bytes, most) = (taken.payload.bytes.len(), self.record_bytes_max);
+            let told =
+                format!("it has {bytes} bytes, and the stream takes {most} (MaxRecordSizeInKiB)");
+            self.refused.push(Refused { origin, reason: TOO_LARGE_FOR_STREAM, told });
         }
     }
 
@@ -108,7 +129,7 @@ impl Course {
 
     async fn put(&mut self, put: Put) {
         let Target { stream, write, .. } = &*self.target;
-        let sent = send(&**write, stream, &self.producer, put).await;
+        let sent = send(&**write, stream, self.producer.as_deref(), put).await;
         let Done { up_to, ahead, .. } = &mut self.done;
         *up_to = (*up_to).max(sent.up_to);
         ahead.extend(sent.ahead);

@@ -5,7 +5,7 @@ use baikonur_pattern::FilterCriteria;
 use baikonur_record::{FieldPath, FieldPathError, Schema, Timezone, UnknownTimezone, Whitelist};
 use serde::Deserialize;
 
-use crate::fields::FieldsSettings;
+use crate::fields::{FieldsSettings, Step};
 
 /// Where the fields of the Common Schema stand, and which log types are taken.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -101,7 +101,7 @@ impl IntakeSettings {
             ("log_id_field", &self.log_id_field),
             ("log_timestamp_field", &self.log_timestamp_field),
         ] {
-            if let Some(path) = self.fields.redacts(&dotted(field)) {
+            if let Some(path) = self.fields.redacts(&steps(field)) {
                 return Err(IntakeSettingsError::Seen { path, key, field: field.clone() });
             }
         }
@@ -124,11 +124,18 @@ impl IntakeSettings {
     }
 }
 
-/// The names that a field path leads through with dots between them, however it is written.
-fn dotted(field: &str) -> String {
+/// The names that a field path leads through, however it is written.
+fn steps(field: &str) -> Vec<Step> {
+    let step = |name: String| Step {
+        may_be_a_place: !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()),
+        name,
+    };
     match field.strip_prefix('/') {
-        Some(pointer) => pointer.replace('/', ".").replace("~1", "/").replace("~0", "~"),
-        None => field.to_owned(),
+        Some(pointer) => {
+            let names = pointer.split('/');
+            names.map(|name| step(name.replace("~1", "/").replace("~0", "~"))).collect()
+        }
+        None => field.split('.').map(|name| step(name.to_owned())).collect(),
     }
 }
 

@@ -132,6 +132,8 @@ fn a_field_that_names_are_made_of_is_not_redacted_by_key() {
         ("fields.redact = ['log_id']", "fields: redact hides log_id, but log_id_field says"),
         ("log_type_field = 'a.b'\nfields.redact = ['a']", "redact hides a, but log_type_field"),
         ("log_type_field = '/a/b'\nfields.redact = [{ key = 'a.b', pattern = 'x' }]", "hides a.b"),
+        ("log_id_field = '/users/0/email'\nfields.redact = ['users.email']", "hides users.email"),
+        ("log_id_field = 'users.0.email'\nfields.redact = ['users.email']", "hides users.email"),
         ("fields.redact = ['id']\nfields.rename = { log_id = 'id' }", "hides id, but log_id_field"),
     ] {
         let error = settings(toml).schema().unwrap_err().to_string();

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
+
+use crate::settings::is_on_this_machine;
 
 use super::protection::{ChecksumAlgorithm, ServerSideEncryption};
 
@@ -186,12 +188,7 @@ impl S3Settings {
         };
         let invalid = |why: String| InvalidDestination::Endpoint { given: given.to_owned(), why };
         let url = Url::parse(given).map_err(|error| invalid(format!("is no URL ({error})")))?;
-        let this_machine = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
+        let this_machine = is_on_this_machine(&url);
         match url.scheme() {
             "https" => Ok(Some((given, false))),
             "http" if this_machine || self.allow_http => Ok(Some((given, true))),

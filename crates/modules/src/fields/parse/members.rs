@@ -1,10 +1,23 @@
 //! The members of one object, with their values as bytes.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use baikonur_record::scan::{self, unescape};
 
 use crate::fields::json_text::{self, Bounded};
+
+/// Members of an object at most: each takes several times the bytes of a short one.
+pub(super) const MEMBERS_MAX: usize = 10_000;
+
+/// Why a text has no members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoMembers {
+    /// It is no object of JSON.
+    NoObject,
+    /// It is one with more than [`MEMBERS_MAX`].
+    TooMany,
+}
 
 /// Members in their order.
 #[derive(Debug, Default)]
@@ -22,24 +35,33 @@ struct Member<'t> {
 }
 
 impl<'t> Members<'t> {
-    /// The members of `text`; none when it is no object of JSON.
-    pub(super) fn of(text: &'t [u8]) -> Option<Self> {
+    /// The members of `text`.
+    ///
+    /// # Errors
+    /// It is no object of JSON, or too large a one.
+    pub(super) fn of(text: &'t [u8]) -> Result<Self, NoMembers> {
         let text = text.trim_ascii();
         if text.first() != Some(&b'{') || std::str::from_utf8(text).is_err() {
-            return None;
+            return Err(NoMembers::NoObject);
         }
-        let mut list = Vec::new();
+        let (mut list, mut count) = (Vec::new(), 0_usize);
         scan::root(text, |cursor, key| {
             let value = cursor.value()?;
-            list.push(Member {
-                name: key.text(),
-                key: Cow::Borrowed(&text[key.span()]),
-                value: Cow::Borrowed(&text[value]),
-            });
+            count += 1;
+            if count <= MEMBERS_MAX {
+                list.push(Member {
+                    name: key.text(),
+                    key: Cow::Borrowed(&text[key.span()]),
+                    value: Cow::Borrowed(&text[value]),
+                });
+            }
             Ok(())
         })
-        .ok()?;
-        Some(Self { list })
+        .map_err(|_| NoMembers::NoObject)?;
+        if count > MEMBERS_MAX {
+            return Err(NoMembers::TooMany);
+        }
+        Ok(Self { list })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -81,7 +103,11 @@ impl<'t> Members<'t> {
 
     /// Takes all members out that `others` have as well.
     pub(super) fn remove_all_of(&mut self, others: &Self) {
-        self.list.retain(|member| others.list.iter().all(|other| other.name != member.name));
+        if self.list.is_empty() {
+            return;
+        }
+        let names: HashSet<&[u8]> = others.list.iter().map(|other| &*other.name).collect();
+        self.list.retain(|member| !names.contains(&*member.name));
     }
 
     /// Moves all members of `others` behind these.

@@ -13,7 +13,7 @@ mod tests;
 use baikonur_record::EnvelopeEvent;
 use baikonur_stream::Timestamp;
 
-use self::members::Members;
+use self::members::{Members, NoMembers};
 use super::json_text::{Bounded, TooLarge};
 use super::settings::Reader;
 use crate::failed_store::wall::rfc3339;
@@ -63,8 +63,10 @@ impl Readers {
         let event = event.filter(|_| self.cloudwatch);
         let lifted;
         let (mut members, mut changed) = match Members::of(text) {
-            Some(members) => (members, false),
-            None => match self.text(text, event.is_some()) {
+            Ok(members) => (members, false),
+            // As it is, and not as a text, so that its fields can still be redacted.
+            Err(NoMembers::TooMany) => return Ok(None),
+            Err(NoMembers::NoObject) => match self.text(text, event.is_some()) {
                 Some(members) => (members, true),
                 None => return Ok(None),
             },
@@ -109,7 +111,7 @@ impl Readers {
 /// Puts the fields of the object that is the text `name` in its place. The application's own win over those around it,
 /// but for those that say where the event is from.
 fn lift<'t>(members: &mut Members<'t>, name: &str, text: &'t [u8]) -> bool {
-    let Some(mut inner) = Members::of(text) else { return false };
+    let Ok(mut inner) = Members::of(text) else { return false };
     members.remove(name);
     for name in METADATA {
         if members.has(name) {

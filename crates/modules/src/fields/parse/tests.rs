@@ -3,6 +3,7 @@
 use baikonur_record::{Limits, for_each_payload_within};
 use bytes::Bytes;
 
+use super::members::MEMBERS_MAX;
 use crate::fields::tests::fields;
 
 /// What is read of each payload in `data`; the payload itself where nothing is recognised.
@@ -158,4 +159,36 @@ fn wrappers_are_opened_from_the_outside_to_the_inside() {
         one("'json', 'container', 'cloudwatch'", &envelope),
         r#"{"log_type":"a","time":"2016-10-06T00:17:09Z","container":{"stream":"stdout","time":"2016-10-06T00:17:09Z"},"cloudwatch":{"logGroup":"g","id":"1","timestamp":5}}"#
     );
+}
+
+/// An object with so many members, `a` twice among them.
+fn object_of(members: usize, more: &str) -> String {
+    let names = (2..members).map(|number| format!(r#","k{number}":0"#)).collect::<String>();
+    format!(r#"{{"a":1,"a":2{names}{more}}}"#)
+}
+
+#[test]
+fn objects_with_very_many_members_stay_as_they_are() {
+    let (most, too_many) = (object_of(MEMBERS_MAX, ""), object_of(MEMBERS_MAX + 1, ""));
+    let text = |object: &str| serde_json::to_string(object).unwrap();
+    // Inside: the text stays a text.
+    let around = |object: &str| format!(r#"{{"a":0,"b":3,"message":{}}}"#, text(object));
+    assert_eq!(
+        one("'json'", &around(&most)),
+        format!(r#"{},"b":3}}"#, most.strip_suffix('}').unwrap()),
+        "the application's own win, each of equal ones"
+    );
+    assert_eq!(one("'json'", &around(&too_many)), around(&too_many));
+    // Outside: also in an envelope the object stays one, whose fields can be redacted.
+    let envelope = |object: &str| {
+        format!(
+            r#"{{"messageType":"DATA_MESSAGE","logEvents":[{{"id":"1","timestamp":5,"message":{}}}]}}"#,
+            text(object)
+        )
+    };
+    assert!(one("'cloudwatch'", &envelope(&most)).contains(r#""cloudwatch":{"id":"1""#));
+    assert_eq!(one("'cloudwatch'", &envelope(&too_many)), too_many);
+    let docker = |members| object_of(members, r#","log":"x","stream":"stdout""#);
+    assert!(one("'container'", &docker(MEMBERS_MAX - 2)).contains(r#""container":{"#));
+    assert_eq!(one("'container'", &docker(MEMBERS_MAX)), docker(MEMBERS_MAX));
 }

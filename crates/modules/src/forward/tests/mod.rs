@@ -27,6 +27,7 @@ struct State {
     remembered: HashMap<String, SequenceNumber>,
     /// What the next puts answer instead: for the whole, or from the record at a place on.
     faults: Vec<Fault>,
+    record_bytes_max: Option<usize>,
 }
 
 enum Fault {
@@ -88,6 +89,10 @@ impl Write for Target {
             state.remembered.insert(position.producer, position.up_to);
         }
         Ok(results)
+    }
+
+    fn record_bytes_max(&self, _stream: &StreamName) -> Option<usize> {
+        self.lock().record_bytes_max
     }
 
     async fn remembered(&self, producer: &str) -> Result<Option<SequenceNumber>, PutError> {

@@ -43,6 +43,26 @@ async fn a_record_goes_into_each_target_whose_rule_takes_it() {
 }
 
 #[tokio::test]
+async fn streams_of_one_name_in_several_places_share_no_position() {
+    let settings = r#"
+        [[targets]]
+        target_stream_name = "b"
+        target_region = "eu-west-1"
+        [[targets]]
+        target_stream_name = "b"
+        target_region = "us-east-1"
+    "#;
+    // As if both were one store that remembers.
+    let streams = streams(&["b"]);
+    let module = module_with(settings, &streams);
+    module.open(&shard("b")).await.unwrap().deliver(&batch(1, &[A1])).await;
+    assert_eq!(streams["b"].lines(), [A1, A1]);
+    assert!(streams["b"].lock().remembered.is_empty());
+    module.open(&shard("b")).await.unwrap().deliver(&batch(1, &[A1])).await;
+    assert_eq!(streams["b"].lines().len(), 4, "at least once");
+}
+
+#[tokio::test]
 async fn with_first_target_only_it_goes_into_the_first_of_them() {
     let streams = streams(&["b", "c", "d"]);
     let settings = format!("first_target_only = true\n{TARGETS}");
@@ -106,6 +126,33 @@ async fn records_get_another_key_and_go_together() {
     let opened = baikonur_record::payloads(&a.data, &baikonur_record::Limits::default());
     let texts: Vec<_> = opened.into_iter().map(|payload| payload.unwrap().bytes).collect();
     assert_eq!(texts, [A1, A2]);
+}
+
+#[tokio::test]
+async fn what_one_stream_is_too_small_for_goes_into_the_others_and_is_told_also_after_a_crash() {
+    let streams = streams(&["b", "c", "d"]);
+    let module = module_with(TARGETS, &streams);
+    streams["d"].lock().record_bytes_max = Some(1000);
+    let large = format!(r#"{{"log_type":"a","n":3,"x":"{}"}}"#, "x".repeat(2 << 20));
+    for _ in 0..2 {
+        // The second time d remembers that it has what is behind the large one.
+        let mut forwarding = module.open(&shard("a")).await.unwrap();
+        let delivery = forwarding.deliver(&batch(1, &[A1, &large, A2])).await;
+        assert_eq!(delivery.outcome, Outcome::Delivered);
+        let [rejected] = &*delivery.rejected else { panic!("{}", delivery.rejected.len()) };
+        assert_eq!(
+            (rejected.sequence_number, &*rejected.reason),
+            (number(2), TOO_LARGE_FOR_STREAM)
+        );
+        let told = format!(
+            "d refused it: it has {} bytes, and the stream takes 1000 (MaxRecordSizeInKiB)",
+            large.len()
+        );
+        assert_eq!(rejected.detail, told);
+        assert!(forwarding.deliver(&batch(4, &[A3])).await.rejected.is_empty(), "told once");
+    }
+    assert_eq!(streams["d"].lines(), [A1, A2, A3]);
+    assert_eq!(streams["b"].lines(), [A1, &large, A2, A3]);
 }
 
 #[tokio::test]
