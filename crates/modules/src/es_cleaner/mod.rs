@@ -79,12 +79,6 @@ impl Cleaner {
         Ok(Self { client, choice, settings, clock })
     }
 
-    /// Whether the settings say that nothing is to be deleted, and only told. [`Self::run`] keeps to it by itself; who
-    /// calls [`Self::delete`] has to ask.
-    pub fn is_dry_run(&self) -> bool {
-        self.settings.dry_run_only
-    }
-
     /// The indices that are old now, the oldest first.
     ///
     /// # Errors
