@@ -43,7 +43,7 @@ impl Pattern {
         // What is found first wins: a pattern that may find nothing finds it before the text that it is meant for.
         let finds_nothing =
             |text: &&str| regex.find_iter(text.as_bytes()).any(|found| found.is_empty());
-        if TEXTS_TRIED.iter().any(|text| finds_nothing(&text)) {
+        if TEXTS_TRIED.iter().any(finds_nothing) {
             return Err(format!("{text:?} also finds nothing at all: it has to find a character"));
         }
         Ok(Self(regex))
