@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn moments_keep_their_milliseconds() {
         for (seconds, millis) in
-            [(1.98, 1980), (1.5, 1500), (1_700_000_000.4301, 1_700_000_000_430), (7.0, 7000)]
+            [(1.98, 1980), (1.5, 1500), (1_700_000_000.430_1, 1_700_000_000_430), (7.0, 7000)]
         {
             let batches = batches(&[record(ID, ARN, seconds)]).unwrap();
             assert_eq!(batches[0].records[0].arrival.millis(), millis);

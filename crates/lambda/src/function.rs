@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baikonur_stream::{
-    Batch, Clock, Close, ConsumerName, Deliver, Delivery, FailedBatch, FailedRecord, FailedStore, Module,
-    Outcome, RejectedRecord, SequenceNumber, ShardAddress,
+    Batch, Clock, Close, ConsumerName, Deliver, Delivery, FailedBatch, FailedRecord, FailedStore,
+    Module, Outcome, RejectedRecord, SequenceNumber, ShardAddress,
 };
 use tracing::{error, warn};
 

@@ -217,7 +217,10 @@ async fn rejected_records_are_kept_or_come_again_when_time_runs_out() {
     let (mut function, seen) = function(World { stuck: true, ..WELL }, script);
     let from = failures(&mut function, 1200, Duration::from_millis(50)).await;
     let kept = std::mem::take(&mut seen.lock().unwrap().kept);
-    assert!(from == [number(9)] || (from == [number(501)] && kept == [number(9)]), "{from:?} {kept:?}");
+    assert!(
+        from == [number(9)] || (from == [number(501)] && kept == [number(9)]),
+        "{from:?} {kept:?}"
+    );
 }
 
 #[tokio::test]

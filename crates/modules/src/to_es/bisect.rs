@@ -10,6 +10,9 @@ const FRUITLESS_MAX: u32 = 24;
 /// How many of the requests that one piece took count at most.
 const PIECE_MAX: u32 = 5;
 
+/// An event whose document failed alone, and what the cluster said.
+pub(super) type Suspect = (usize, String);
+
 /// The pieces of one request.
 #[derive(Debug, Default)]
 pub(super) struct Bisect {
@@ -17,8 +20,7 @@ pub(super) struct Bisect {
     passed: bool,
     /// What the failures weigh since the last piece that passed.
     fruitless: u32,
-    /// Events of documents that failed alone, and what the cluster said.
-    suspects: Vec<(usize, String)>,
+    suspects: Vec<Suspect>,
     /// Of these, how many failed before a piece passed.
     proven: usize,
 }
@@ -43,7 +45,7 @@ impl Bisect {
 
     /// Those that are to blame, and those that perhaps the cluster is to blame for. `is_whole` tells whether the rest of
     /// the request got through: else what failed last may have failed for the same reason as the rest.
-    pub(super) fn decide(mut self, is_whole: bool) -> (Vec<(usize, String)>, Vec<(usize, String)>) {
+    pub(super) fn decide(mut self, is_whole: bool) -> (Vec<Suspect>, Vec<Suspect>) {
         if is_whole && self.passed {
             return (self.suspects, Vec::new());
         }

@@ -203,7 +203,7 @@ impl Delivering {
             let was_stale = was_kept && matches!(error, SendError::Lost { .. });
             // An event that is too large says nothing of the server.
             let is_oversized = waiting.front().is_some_and(|chunk| shared.is_oversized(chunk));
-            let is_its_fault = !was_stale && !(was_there && is_oversized);
+            let is_its_fault = !(was_stale || was_there && is_oversized);
             if is_its_fault {
                 shared.note_failure(choice, &error);
             }
