@@ -73,15 +73,16 @@ impl<'w> Writer<'w> {
         let cut = |cells: &[String]| -> Vec<String> {
             cells.iter().zip(&widths).map(|(cell, width)| shortened(cell, *width)).collect()
         };
-        let rows = self.kept.iter().map(|row| {
-            let cells = cut(row).into_iter().enumerate();
+        let aligned = |cells: &[String]| -> Vec<String> {
+            let cells = cut(cells).into_iter().enumerate();
             let aligned = cells.map(|(place, cell)| match self.numbers[place] {
                 true => format!("{cell:>0$}", widths[place].min(wanted[place])),
                 false => cell,
             });
             aligned.collect()
-        });
-        let head = cut(&names);
+        };
+        let rows = self.kept.iter().map(|row| aligned(row));
+        let head = aligned(&names);
         let head: Vec<&str> = head.iter().map(String::as_str).collect();
         columns(&head, 0..0, rows)
     }
@@ -262,7 +263,7 @@ mod tests {
         let (text, _) = written(Output::Table, None, None);
         assert_eq!(
             text,
-            "x                     n     n\na,\"b\"\\n\\u{1b}[31m     7\n                   1234   0.5\n"
+            "x                     n    n\na,\"b\"\\n\\u{1b}[31m     7\n                   1234  0.5\n"
         );
     }
 
