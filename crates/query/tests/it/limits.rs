@@ -96,7 +96,11 @@ fn what_grows_without_end_is_bounded() {
 #[test]
 fn a_limit_reads_no_more_objects_than_it_needs() {
     let folder = archive();
+    // Many more than may be ahead of a statement.
+    for number in 0..200 {
+        folder.put_lines(&format!("auth/2015-06/01/{number}.gz"), &["{\"n\":0}".to_owned()]);
+    }
     let answer = folder.ask("select n from auth limit 1").unwrap();
     assert_eq!(answer.rows.len(), 1);
-    assert!(answer.figures.objects_opened < 20, "{:?}", answer.figures);
+    assert!(answer.figures.objects_opened < 100, "{:?}", answer.figures);
 }
