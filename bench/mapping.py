@@ -31,7 +31,7 @@ RECORD = {"records": 100, "record_bytes": 480}
 # A run ends by itself much earlier.
 PATIENCE_SECONDS = 300
 # Modules of the backlog.
-FORWARD, ARCHIVE = "kinesis-forward", "kinesis-to-s3, level 3"
+FORWARD, ARCHIVE = "kinesis-forward", "kinesis-to-s3, gzip, level 3"
 MODULES = {
     FORWARD: {"target_stream_name": "target"},
     ARCHIVE: {"destination": "file://{folder}/archive", "compression_level": 3},

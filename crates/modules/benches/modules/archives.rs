@@ -27,8 +27,8 @@ const MEASURE: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(bench: &Bench) {
     println!(
-        "{:<34} {:>6} {:>10} {:>6} {:>7} {:>11}",
-        "kinesis-to-s3", "MB/s", "alone MB/s", "ratio", "size %", "objects/GB"
+        "{:<44} {:>11} {:>10} {:>6} {:>7} {:>11}",
+        "", "", "alone MB/s", "ratio", "size %", "objects/GB"
     );
     for level in [1, 2, 3, 4, 5, 6, 9] {
         let settings = format!("compression_level = {level}");
@@ -117,8 +117,9 @@ fn archive(bench: &Bench, name: &str, settings: &str, alone: Option<f64>) {
     let speed = |seconds: f64| bench.bytes as f64 / 1e6 / seconds;
     let beside = alone.map_or_else(String::new, |alone| format!("{:.0}", speed(alone)));
     let ratio = alone.map_or_else(String::new, |alone| format!("{:.2}", seconds / alone));
+    let name = format!("kinesis-to-s3, {name}");
     println!(
-        "{name:<34} {:>6.0} {beside:>10} {ratio:>6} {:>7.1} {:>11.0}",
+        "{name:<44} {:>6.0} MB/s {beside:>10} {ratio:>6} {:>7.1} {:>11.0}",
         speed(seconds),
         bytes as f64 * 100.0 / (bench.bytes as f64 * passes),
         objects as f64 / passes * 1e9 / cut_bytes
