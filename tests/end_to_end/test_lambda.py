@@ -251,7 +251,8 @@ def test_a_stuck_receiver_does_not_cost_the_answer(tmp_path, fluent, delivered):
         with function(tmp_path, "kinesis-to-fluent", variables) as running:
             answer = running.invoke(event_of(MANY), timeout_seconds=4)
             assert answer.body == failing_from(delivered)
-            assert answer.milliseconds_left > 0
+            # A fifth of the time is kept for the answer.
+            assert answer.milliseconds_left > 300
             all_arrive(fluent, events_of(MANY[:delivered], "tag"))
             assert any("no time is left" in line["message"] for line in running.log_lines())
             wire.always = Fault()

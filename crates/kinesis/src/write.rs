@@ -1,6 +1,6 @@
 //! The contract `Write` by PutRecords.
 //!
-//! A call takes 500 records and 10 MiB; what does not fit goes in calls of its own, one after the
+//! A call takes 500 records and 10 MiB (5 MiB where the service takes no more); what does not fit goes in calls of its own, one after the
 //! other. The service puts some records of a call and refuses others: those are put again, in their
 //! order, before any later one is, and with them what the call had of their keys behind them. So the
 //! records of a key stand in their order in the end, and copies of later ones may stand before. A

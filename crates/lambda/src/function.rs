@@ -168,7 +168,7 @@ impl Function {
         until: Duration,
     ) -> Option<SequenceNumber> {
         let first = rejected.iter().map(|record| record.sequence_number).min()?;
-        let records = rejected.into_iter().map(failed).collect();
+        let records = rejected.into_iter().map(FailedRecord::from).collect();
         let batch = FailedBatch { consumer: self.consumer.clone(), shard: shard.clone(), records };
         match self.in_time(until, self.failed_store.keep(&batch)).await {
             Some(Ok(())) => None,
@@ -232,30 +232,6 @@ impl Progress {
             (record.sequence_number, record.sub_sequence, record.event_index)
         });
         rejected
-    }
-}
-
-fn failed(record: RejectedRecord) -> FailedRecord {
-    let RejectedRecord {
-        sequence_number,
-        sub_sequence,
-        event_index,
-        arrival,
-        partition_key,
-        reason,
-        detail,
-        data,
-    } = record;
-    FailedRecord {
-        sequence_number,
-        sub_sequence,
-        event_index,
-        arrival,
-        partition_key,
-        reason,
-        detail,
-        data,
-        given_up: None,
     }
 }
 

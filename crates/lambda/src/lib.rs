@@ -2,7 +2,7 @@
 //!
 //! A function is told what it is by its handler and its environment, opens its module once, and is invoked with the
 //! records of a shard: it delivers them in parts, closes what is held, keeps what is rejected, and answers in time with
-//! where to go on. The binary `bootstrap` puts it on the Lambda runtime; `baikonur invoke` runs it on a file.
+//! where to go on. The binary `bootstrap` puts it on the Lambda runtime.
 
 mod answer;
 mod cleaning;

@@ -1,11 +1,11 @@
-//! What is done with a batch: intake (decode, whitelist, rejection in one place), the destinations,
+//! What is done with a batch: intake (decode, choose, change, reject in one place), the destinations,
 //! and the failed store.
 //!
 //! Each destination implements [`Module`](baikonur_stream::Module) and has the same files:
 //! `settings.rs` (what the configuration says), `encode.rs` (events to bytes), `send.rs` (bytes to
 //! the destination), `mod.rs` (what became of the batch). `es_cleaner` has no batches: it deletes old
-//! indices, and reaches clusters as `to_es` does, through `cluster`. This room knows neither mappings nor
-//! Lambda: whoever opens a module hands it its clients and its clock.
+//! indices, and reaches clusters as `to_es` does, through `cluster`. This room runs neither in a
+//! mapping nor in a function of Lambda: whoever opens a module hands it its clients and its clock.
 
 #[cfg(test)]
 mod batches;

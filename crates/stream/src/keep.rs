@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{ConsumerName, SequenceNumber, ShardAddress, Timestamp};
+use crate::{ConsumerName, RejectedRecord, SequenceNumber, ShardAddress, Timestamp};
 
 /// Records of one shard that were not delivered, kept so that the shard can go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,23 @@ pub struct FailedRecord {
     pub data: Bytes,
     /// Set when the mapping gave up the whole batch that the record was in.
     pub given_up: Option<GivenUp>,
+}
+
+impl From<RejectedRecord> for FailedRecord {
+    /// A record that a module rejected; no batch was given up for it.
+    fn from(rejected: RejectedRecord) -> Self {
+        Self {
+            sequence_number: rejected.sequence_number,
+            sub_sequence: rejected.sub_sequence,
+            event_index: rejected.event_index,
+            arrival: rejected.arrival,
+            partition_key: rejected.partition_key,
+            reason: rejected.reason,
+            detail: rejected.detail,
+            data: rejected.data,
+            given_up: None,
+        }
+    }
 }
 
 /// A batch that the mapping gave up, as on-failure destinations tell of it. Records that are kept with equal ones were

@@ -39,8 +39,10 @@ pub(crate) struct ModuleConfig {
 }
 
 /// Names as the configuration spells them.
-const KINDS: [&str; 5] =
-    [Kind::NAMES[0], Kind::NAMES[1], Kind::NAMES[2], Kind::NAMES[3], cleaner::KIND];
+const KINDS: [&str; 5] = {
+    let [forward, to_s3, to_es, to_fluent] = Kind::NAMES;
+    [forward, to_s3, to_es, to_fluent, cleaner::KIND]
+};
 
 /// The longest name of a module: it becomes a part of file names and of keys in the store.
 const NAME_BYTES_MAX: usize = 128;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use baikonur_stream::{
-    Batch, Cause, Cursor, FailedRecord, GiveUpCondition, GivenUp, Record, RejectedRecord,
-    SequenceNumber, Timestamp,
+    Batch, Cause, Cursor, FailedRecord, GiveUpCondition, GivenUp, Record, SequenceNumber, Timestamp,
 };
 
 use super::{Now, Piece, ShardMachine};
@@ -15,21 +14,6 @@ const RETRY_ATTEMPTS_EXHAUSTED: &str = "retry_attempts_exhausted";
 const RECORD_AGE_EXCEEDED: &str = "record_age_exceeded";
 /// The reason of the mark that stands where stored data was damaged.
 const STREAM_DAMAGED: &str = "stream_damaged";
-
-/// A record that a module rejected, for the failed store.
-pub(super) fn kept(rejected: RejectedRecord) -> FailedRecord {
-    FailedRecord {
-        sequence_number: rejected.sequence_number,
-        sub_sequence: rejected.sub_sequence,
-        event_index: rejected.event_index,
-        arrival: rejected.arrival,
-        partition_key: rejected.partition_key,
-        reason: rejected.reason,
-        detail: rejected.detail,
-        data: rejected.data,
-        given_up: None,
-    }
-}
 
 fn given_up(record: &Record, batch: GivenUp, detail: &str) -> FailedRecord {
     let reason = match batch.condition {

@@ -8,7 +8,7 @@ use baikonur_stream::{
     ShardProgress, Timestamp,
 };
 
-use super::{Now, ShardMachine, Todo, failure};
+use super::{Now, ShardMachine, Todo};
 
 /// Failed records that wait for the close of the range they are in; above this the range is closed.
 const FAILED_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -166,7 +166,8 @@ impl ShardMachine {
             Outcome::Delivered => {
                 self.did_todo();
                 let Some(held) = self.held.take() else { return };
-                let failed: Vec<_> = delivery.rejected.into_iter().map(failure::kept).collect();
+                let failed: Vec<_> =
+                    delivery.rejected.into_iter().map(FailedRecord::from).collect();
                 if !failed.is_empty() {
                     self.push_keep(failed);
                 }

@@ -458,7 +458,7 @@ impl ShardMachine {
             return;
         };
         self.window_since = now.monotonic;
-        let failed = delivery.rejected.into_iter().map(failure::kept).collect();
+        let failed = delivery.rejected.into_iter().map(FailedRecord::from).collect();
         match delivery.outcome {
             Outcome::Delivered => {
                 self.backoff.reset();

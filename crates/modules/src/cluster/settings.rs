@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use super::amazon::{self, AwsService};
 use crate::Secret;
-use crate::settings::{keys_of, list_or_commas};
+use crate::settings::{is_on_this_machine, keys_of, list_or_commas};
 
 /// How a cluster is reached, by the names that the settings have in the configuration.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -264,12 +264,7 @@ impl Settings {
 
     /// Whether requests to `url` are compressed: on this machine it only costs time.
     pub(super) fn compresses(&self, url: &Url) -> bool {
-        self.gzip.unwrap_or_else(|| !match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        })
+        self.gzip.unwrap_or_else(|| !is_on_this_machine(url))
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {

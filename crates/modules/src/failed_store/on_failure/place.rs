@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use url::{Host, Url};
+use url::Url;
 
 use crate::objects::{InvalidDestination, Location};
+use crate::settings::is_on_this_machine;
 
 /// The setting.
 const KEY: &str = "on_failure_destination";
@@ -108,13 +109,7 @@ impl QueueUrl {
             let region = Some(region.0.to_owned());
             return Ok(Self { url: given.to_owned(), region, endpoint: None });
         }
-        let this_machine = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        if url.scheme() == "http" && !this_machine {
+        if url.scheme() == "http" && !is_on_this_machine(url) {
             return Err("would speak unencrypted to another machine: use https");
         }
         let endpoint = Some(url[..url::Position::BeforePath].to_owned());
